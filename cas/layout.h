@@ -1,0 +1,79 @@
+// Where things lie in a store, as pure functions, and read-only access to what is committed.
+// Links no database: this is what `run` knows of the store. docs/store-format.md is the
+// specification of the files.
+//
+//   <dir>/version                          "actool-store 1\n"
+//   <dir>/lock                             the store's writer lock (flock)
+//   <dir>/blobs/sha512/<hh>/<hex>          files by digest: image tars
+//   <dir>/blobs/sha256/<hh>/<hex>          files by digest: images as distributed
+//   <dir>/images/<hh>/<image ID>/manifest      the manifest's bytes, as in the tar
+//   <dir>/images/<hh>/<image ID>/image.json    the record from which the index is rebuilt
+//   <dir>/images/<hh>/<image ID>/signature.asc the detached signature, when there is one
+//   <dir>/images/<hh>/<image ID>/tree          symlink to ../../../trees/<key>, once rendered
+//   <dir>/trees/<key>/rootfs               a rendered tree; <key> says what was rendered
+//   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
+//   <dir>/index/                           RocksDB
+//   <dir>/pods/...                         run/pod_layout.h
+//   <dir>/tmp/                             scratch on the same file system; emptied by gc
+//
+// <hh> is the first two hex digits. What is under blobs/, images/ and trees/ by its final
+// name is whole and verified: it was renamed there after fsync.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/digest.h"
+#include "core/base/fs.h"
+#include "core/schema/image_id.h"
+#include "core/schema/image_manifest.h"
+
+namespace actool::cas {
+
+class StoreLayout {
+ public:
+  explicit StoreLayout(Path dir) : dir_(std::move(dir)) {}
+
+  const Path& dir() const { return dir_; }
+  Path versionFile() const { return dir_ / "version"; }
+  Path lockFile() const { return dir_ / "lock"; }
+  Path indexDir() const { return dir_ / "index"; }
+  Path blob(const Digest& digest) const;
+  Path tarBlob(const schema::ImageId& id) const { return blob(id.tarDigest()); }
+  Path imagesDir() const { return dir_ / "images"; }
+  Path imageDir(const schema::ImageId& id) const;
+  Path manifestFile(const schema::ImageId& id) const { return imageDir(id) / "manifest"; }
+  Path imageFile(const schema::ImageId& id) const { return imageDir(id) / "image.json"; }
+  Path signatureFile(const schema::ImageId& id) const { return imageDir(id) / "signature.asc"; }
+  Path treeLink(const schema::ImageId& id) const { return imageDir(id) / "tree"; }
+  Path treesDir() const { return dir_ / "trees"; }
+  Path treeDir(std::string_view key) const { return treesDir() / std::string(key); }
+  Path ingestDir() const { return dir_ / "ingest"; }
+  Path tmpDir() const { return dir_ / "tmp"; }
+  Path podsDir() const { return dir_ / "pods"; }
+
+ private:
+  Path dir_;
+};
+
+// Read-only, no lock, no database. Throws Error when the store's version is not known.
+class StoreReader {
+ public:
+  explicit StoreReader(StoreLayout layout);
+
+  const StoreLayout& layout() const { return layout_; }
+  bool has(const schema::ImageId& id) const;
+  // The one image whose ID begins so: NotFoundError when none does, UsageError naming the
+  // candidates when several do. Reads one directory.
+  schema::ImageId resolve(const schema::ImageIdPrefix& prefix) const;
+  schema::ImageManifest manifest(const schema::ImageId& id) const;
+  std::string manifestBytes(const schema::ImageId& id) const;
+  // The rendered tree's root ("<dir>/trees/<key>/rootfs"), nothing when there is none yet.
+  std::optional<Path> renderedRoot(const schema::ImageId& id) const;
+
+ private:
+  StoreLayout layout_;
+};
+
+}  // namespace actool::cas

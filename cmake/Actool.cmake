@@ -1,0 +1,78 @@
+# How this project builds its libraries, tools and tests. Warnings are errors.
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+set(ACTOOL_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor
+    -Wold-style-cast -Woverloaded-virtual -Wconversion -Wno-sign-conversion
+    -Wimplicit-fallthrough -Wformat=2)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports these inside the standard library itself once it inlines.
+  list(APPEND ACTOOL_WARNINGS -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
+       -Wno-array-bounds -Wno-stringop-overread -Wno-dangling-pointer)
+endif()
+
+add_compile_options(-fno-omit-frame-pointer -fstack-protector-strong)
+add_link_options(-Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+endif()
+if(ACTOOL_SANITIZE)
+  add_compile_options(-fsanitize=${ACTOOL_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ACTOOL_SANITIZE})
+endif()
+if(ACTOOL_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # Precompiled headers are only cached with these two relaxations.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_ctime,include_file_mtime
+      ${CCACHE_PROGRAM})
+  if(ACTOOL_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  endif()
+endif()
+
+# Tools and their links all land in one directory, as they do when installed, so that
+# a tool finds its siblings the same way in both places.
+set(ACTOOL_BIN_DIR ${CMAKE_BINARY_DIR}/bin)
+set(ACTOOL_LIBEXEC_DIR ${CMAKE_INSTALL_LIBEXECDIR}/actool)
+
+function(actool_common target)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${ACTOOL_WARNINGS}>)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE ACTOOL_VERSION="${PROJECT_VERSION}")
+  if(ACTOOL_PCH AND NOT target STREQUAL "actool_base")
+    target_precompile_headers(${target} REUSE_FROM actool_base)
+  endif()
+endfunction()
+
+# actool_library(NAME SOURCES a.cc ... [DEPS target ...]): a static library.
+function(actool_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+  actool_common(${name})
+endfunction()
+
+# actool_tool(NAME SOURCES a.cc ... [DEPS ...] [LINKS actool-x ...]): a program in the
+# libexec directory. LINKS are the further subcommands that live in it: `actool x` execs
+# `actool-x`, and the program looks at its own name to see which it is.
+function(actool_tool name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  actool_common(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${ACTOOL_BIN_DIR})
+  install(TARGETS ${name} RUNTIME DESTINATION ${ACTOOL_LIBEXEC_DIR})
+  foreach(link IN LISTS ARG_LINKS)
+    add_custom_command(TARGET ${name} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E create_symlink ${name} ${ACTOOL_BIN_DIR}/${link})
+    install(CODE "file(CREATE_LINK ${name} \
+      \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${ACTOOL_LIBEXEC_DIR}/${link}\" SYMBOLIC)")
+  endforeach()
+endfunction()

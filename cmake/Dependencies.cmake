@@ -1,0 +1,18 @@
+# Every library this project links, found once. Which target may link which of them
+# is said in the folders' own CMakeLists.txt; docs/architecture.md has the table.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(CURL 7.85 REQUIRED)
+find_package(LibArchive 3.6 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+pkg_check_modules(gumbo REQUIRED IMPORTED_TARGET gumbo)
+pkg_check_modules(gpgme REQUIRED IMPORTED_TARGET gpgme)
+pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(libcap REQUIRED IMPORTED_TARGET libcap)
+pkg_check_modules(rocksdb REQUIRED IMPORTED_TARGET rocksdb)
+if(ACTOOL_BUILD_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+endif()

@@ -1,0 +1,64 @@
+// The options every tool takes (rkt's global options) and what follows from them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/config_file.h"
+#include "core/base/fs.h"
+#include "core/base/progress.h"
+
+namespace CLI {
+class App;
+}
+
+namespace actool::cli {
+
+// --insecure-options: a comma-separated set of rkt's words; each use is warned about once.
+struct InsecureOptions {
+  bool image = false;         // no signature check
+  bool tls = false;           // no certificate check
+  bool http = false;          // plain http allowed for discovery and images
+  bool pubkey = false;        // keys over plain http
+  bool ondisk = false;        // no check of rendered trees before a run
+  bool capabilities = false;  // apps keep all capabilities
+  bool paths = false;         // no masked or read-only paths
+  bool seccomp = false;       // no seccomp filter
+
+  // "none", the words above, "all-fetch" (image,tls,http), "all-run"
+  // (ondisk,capabilities,paths,seccomp), "all". Throws UsageError on other words.
+  static InsecureOptions parse(const std::string& text);
+  std::string str() const;  // the canonical list, "none" when nothing is set
+};
+
+class Globals {
+ public:
+  Globals();  // the defaults of DESIGN: root or not, XDG directories
+
+  // Adds --dir, --system-config, --local-config, --user-config, --insecure-options,
+  // --trust-keys-from-https, --debug and --progress to `app`. They may stand anywhere.
+  void addTo(CLI::App& app);
+
+  Path dir;           // the data directory
+  Path systemConfig;  // /usr/lib/actool
+  Path localConfig;   // /etc/actool
+  Path userConfig;    // empty when there is none
+  InsecureOptions insecure;
+  bool trustKeysFromHttps = false;
+  bool debug = false;
+  ProgressMode progress = ProgressMode::automatic;
+
+  // After parsing: applies debug, warns of insecure options, and lets the `paths`
+  // configuration (rktKind "paths": {"data": ...}) set `dir` when --dir was not given.
+  void settle();
+
+  ConfigDirs configDirs() const;
+  // The same options for another tool's command line.
+  std::vector<std::string> forward() const;
+
+ private:
+  bool dirGiven_ = false;
+};
+
+}  // namespace actool::cli

@@ -1,0 +1,65 @@
+// What every tool's main() is made of.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/fs.h"
+#include "core/base/process.h"
+#include "core/cli/globals.h"
+
+namespace CLI {
+class App;
+}
+
+namespace actool::cli {
+
+// One subcommand of a tool. `setup` adds options to `app` and stores into objects it owns;
+// the function it returns does the work and gives the exit code.
+struct Subcommand {
+  // Words as typed after `actool`: "trust add", "verify", "image ingest".
+  std::string name;
+  std::string summary;   // one line, for help and manual pages
+  std::string details;   // paragraphs for --help and the manual page, an example included
+  std::function<std::function<int()>(CLI::App& app, Globals& globals)> setup;
+};
+
+struct Tool {
+  std::string program;  // "actool-trust"
+  std::string summary;
+  std::vector<Subcommand> subcommands;
+};
+
+// The whole of a tool's main(). The program's own name chooses the subcommand as git's does:
+// `actool-verify` runs "verify", `actool-trust add` runs "trust add", a tool whose name is a
+// one-word subcommand (`actool-fetch`) runs that. Parses, runs, and is the one place that
+// turns exceptions into one line on stderr and an exit code. SIGPIPE is ignored: a reader
+// that went away is an error of write. Usage errors exit 254 with a hint at --help.
+// `--help-man` prints the same text as a manual page (roff), for the build.
+int toolMain(int argc, char** argv, const Tool& tool);
+
+// How the tool whose `program` this is would be found: $ACTOOL_EXEC_PATH, the libexec
+// directory beside the running binary (../libexec/actool), the binary's own directory,
+// then PATH. Throws NotFoundError.
+Path findTool(std::string_view program);
+// Every actool-* in those places, without the "actool-", sorted: for help and suggestions.
+std::vector<std::string> listTools();
+
+// A sibling tool's argv with the global options put in: {"actool-image", "resolve", ...}.
+std::vector<std::string> toolCommand(std::string_view program, const Globals& globals,
+                                     const std::vector<std::string>& args);
+
+// What to print: people's table on a terminal, JSON lines otherwise.
+enum class Format { table, jsonl, id, json, jsonPretty };
+// Adds --format with `allowed`; the default follows from isatty(1).
+void addFormatOption(CLI::App& app, std::optional<Format>& format, std::vector<Format> allowed);
+Format effectiveFormat(const std::optional<Format>& format);
+
+// True when arguments should be read as records from standard input: none were given, and
+// standard input is a pipe, a socket or a file.
+bool readsRecords(bool haveArguments);
+
+}  // namespace actool::cli
