@@ -1,0 +1,114 @@
+// Where things lie in a pod, as pure functions. docs/pods.md is the specification of the files and
+// of the life cycle (rkt's: states by directory, lock and rename); docs/stage1-interface.md of what
+// a stage1 may rely on.
+//
+//   <store>/pods/<phase>/<uuid>/              a pod; flock(2) on this directory is its lock
+//     pod                                     the reified pod manifest
+//     pod-created                             empty; its mtime is the creation time
+//     pid | ppid                              written by stage1: decimal PID in the host's view;
+//                                             its mtime is the start time
+//     appsinfo/<app>/manifest                 the image's manifest, bytes as in the image
+//     appsinfo/<app>/tree                     absolute path of the rendered tree's root
+//     stage1/manifest                         the stage1's image manifest
+//     stage1/tree                             absolute path of the stage1's own root, the lower
+//                                             layer of the overlay; absent when it was copied
+//     stage1/rootfs/                          the stage1 tree. With overlay: the upper layer and,
+//     in
+//                                             the pod's mount namespace, the mount; else a copy
+//     stage1/rootfs/opt/stage2/<app>/manifest the image's manifest again, as rkt has it
+//     stage1/rootfs/opt/stage2/<app>/rootfs/  the app's root: an overlay mount or a copy
+//     stage1/rootfs/rkt/status/<app>          written by stage1: exit status as decimal text
+//     stage1/rootfs/rkt/env/<app>             reserved for stage1
+//     overlay/stage1/work/                    overlay's work directory for stage1/rootfs
+//     overlay/<app>.app/{upper,work}/         the app's upper layer and work directory
+//     sharedVolumes/<volume>/                 volumes of kind "empty"
+//     netns, subcgroup                        reserved for stage1
+//
+// The upper layer of the stage1 overlay is the mount point itself, so what stage1 writes there
+// (rkt/status) has the same path inside and outside of the pod's mount namespace.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "core/base/fs.h"
+#include "core/base/uuid.h"
+#include "core/schema/identifier.h"
+
+namespace actool::run {
+
+// A pod's directory on disk, in the order of its life; docs/pods.md.
+enum class Phase { embryo, prepare, prepared, run, exitedGarbage, garbage };
+inline constexpr std::array<Phase, 6> kPhases = {Phase::embryo,        Phase::prepare,
+                                                 Phase::prepared,      Phase::run,
+                                                 Phase::exitedGarbage, Phase::garbage};
+// The name of the phase's directory: "exited-garbage".
+std::string_view phaseDirName(Phase phase);
+
+// "<store>/pods".
+class PodsLayout {
+ public:
+  explicit PodsLayout(Path podsDir) : dir_(std::move(podsDir)) {}
+  const Path& dir() const { return dir_; }
+  Path phaseDir(Phase phase) const { return dir_ / phaseDirName(phase); }
+  Path podDir(Phase phase, const Uuid& uuid) const { return phaseDir(phase) / uuid.str(); }
+
+ private:
+  Path dir_;
+};
+
+// One pod. `dir` is its directory: absolute, or "." for a stage1, whose working directory it is.
+class PodLayout {
+ public:
+  explicit PodLayout(Path dir) : dir_(std::move(dir)) {}
+
+  const Path& dir() const { return dir_; }
+  Path manifest() const { return dir_ / "pod"; }
+  Path created() const { return dir_ / "pod-created"; }
+  Path pid() const { return dir_ / "pid"; }
+  Path ppid() const { return dir_ / "ppid"; }
+  Path appInfoDir(const schema::AcName& app) const { return dir_ / "appsinfo" / app.str(); }
+  Path appManifest(const schema::AcName& app) const { return appInfoDir(app) / "manifest"; }
+  Path appTreeFile(const schema::AcName& app) const { return appInfoDir(app) / "tree"; }
+
+  Path stage1Dir() const { return dir_ / "stage1"; }
+  Path stage1Manifest() const { return stage1Dir() / "manifest"; }
+  Path stage1TreeFile() const { return stage1Dir() / "tree"; }
+  Path stage1Rootfs() const { return stage1Dir() / "rootfs"; }
+  Path stage2Dir(const schema::AcName& app) const {
+    return stage1Rootfs() / "opt/stage2" / app.str();
+  }
+  Path appRootfs(const schema::AcName& app) const { return stage2Dir(app) / "rootfs"; }
+  Path statusDir() const { return stage1Rootfs() / "rkt/status"; }
+  Path statusFile(const schema::AcName& app) const { return statusDir() / app.str(); }
+  Path envFile(const schema::AcName& app) const { return stage1Rootfs() / "rkt/env" / app.str(); }
+
+  Path stage1Work() const { return dir_ / "overlay/stage1/work"; }
+  // ".app" keeps an app called "stage1" out of the way: no AC name has a dot.
+  Path appOverlayDir(const schema::AcName& app) const {
+    return dir_ / "overlay" / (app.str() + ".app");
+  }
+  Path appUpper(const schema::AcName& app) const { return appOverlayDir(app) / "upper"; }
+  Path appWork(const schema::AcName& app) const { return appOverlayDir(app) / "work"; }
+
+  Path sharedVolumesDir() const { return dir_ / "sharedVolumes"; }
+  Path sharedVolume(const schema::AcName& volume) const {
+    return sharedVolumesDir() / volume.str();
+  }
+
+ private:
+  Path dir_;
+};
+
+// The annotations of a stage1's manifest that name its entry points, and the variable that tells
+// it the number of the descriptor which holds the pod's lock.
+inline constexpr std::string_view kStage1Run = "coreos.com/rkt/stage1/run";
+inline constexpr std::string_view kStage1Enter = "coreos.com/rkt/stage1/enter";
+inline constexpr std::string_view kStage1Gc = "coreos.com/rkt/stage1/gc";
+inline constexpr std::string_view kStage1Stop = "coreos.com/rkt/stage1/stop";
+inline constexpr std::string_view kStage1InterfaceVersion =
+    "coreos.com/rkt/stage1/interface-version";
+inline constexpr const char* kLockFdVariable = "RKT_LOCK_FD";
+
+}  // namespace actool::run
