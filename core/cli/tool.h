@@ -22,9 +22,16 @@ namespace actool::cli {
 struct Subcommand {
   // Words as typed after `actool`: "trust add", "verify", "image ingest".
   std::string name;
-  std::string summary;   // one line, for help and manual pages
-  std::string details;   // paragraphs for --help and the manual page, an example included
+  std::string summary;  // one line, for help and manual pages
+  std::string details;  // paragraphs for --help and the manual page, an example included
   std::function<std::function<int()>(CLI::App& app, Globals& globals)> setup;
+  // For a grammar that CLI11 has not (`run IMG --exec X -- args --- IMG`). When set, `setup` only
+  // describes the options, for --help and the manual page; every word of the command line but the
+  // subcommand's own comes here as it is and in order, global options included, unless --help
+  // or --help-man stands before the first "--". The handler parses with CLI::Apps of its own
+  // (Globals::addTo() on one of them) and calls Globals::settle(). A CLI::ParseError that
+  // leaves it is a usage error as everywhere.
+  std::function<int(Globals& globals, std::vector<std::string> args)> rawArgs = nullptr;
 };
 
 struct Tool {
