@@ -1,10 +1,15 @@
-// Which keys are trusted for which names, on disk in rkt's layout:
-//   <config>/trustedkeys/root.d/<fingerprint>                  for every name
-//   <config>/trustedkeys/prefix.d/<escaped prefix>/<fingerprint>   for a name and all below it
-// A file holds one armoured OpenPGP public key; its name is the primary key's fingerprint in
-// lower-case hex. An empty file masks the key of that name in directories of lower
-// precedence. '/' in a prefix is written ',' in the directory's name, as rkt does.
+// Which keys are trusted for which names, on disk in rkt's layout (pkg/keystore):
+//   <config>/trustedkeys/root.d/<fingerprint>               for every name
+//   <config>/trustedkeys/prefix.d/<prefix>/<fingerprint>    for a name and all below it
+// The '/' in a prefix make nested directories: prefix.d/example.com/foo/<fingerprint>. A file
+// holds one OpenPGP public key; its name is the primary key's fingerprint in lower-case hex.
 // Prefixes match by component: "example.com/foo" never covers "example.com/foobar".
+//
+// An empty file is a mask. For a name, the files of one fingerprint whose rules cover the name
+// are looked at in rkt's order: root.d of each directory, lowest precedence first, then
+// prefix.d of each directory, lowest precedence first, shorter prefixes first. A mask takes
+// back everything before it. So a mask for a prefix also takes a root key's trust for that
+// prefix away, and a root mask leaves keys that were added for a prefix alone.
 #pragma once
 
 #include <optional>
@@ -24,6 +29,7 @@ struct TrustRule {
 
   bool covers(const schema::AcIdentifier& name) const;
   std::string str() const;  // "prefix example.com/foo" or "root"
+  auto operator<=>(const TrustRule&) const = default;
 };
 
 struct TrustedKey {
@@ -31,6 +37,11 @@ struct TrustedKey {
   std::string fingerprint;  // primary key, lower-case hex
   Path path;
 };
+
+// 40 (version 4 keys) or 64 lower-case hex digits.
+bool isFingerprint(std::string_view text);
+// As people paste them: upper case, spaces, "0x". Throws UsageError when it is none.
+std::string parseFingerprint(std::string_view text);
 
 class Keystore {
  public:

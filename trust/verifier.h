@@ -22,7 +22,7 @@ struct Signer {
   std::string fingerprint;         // of the primary key, lower-case hex
   std::string signingFingerprint;  // of the (sub)key that made the signature
   std::string userId;
-  std::string created;             // RFC 3339, of the signature
+  std::string created;  // RFC 3339, of the signature
 };
 
 // Verifies one detached signature over bytes that come in pieces. Memory is bounded.

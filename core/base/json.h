@@ -1,9 +1,10 @@
 // JSON from outside: nlohmann/json with limits and with errors of our own family.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 namespace actool {
 

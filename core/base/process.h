@@ -25,9 +25,9 @@ struct ExitStatus {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> argv;                // argv[0] is passed as it is
-  Path program;                                 // what to execute; argv[0] searched in PATH if empty
-  std::map<int, int> fds;                       // child's number -> ours; others are close-on-exec
+  std::vector<std::string> argv;  // argv[0] is passed as it is
+  Path program;                   // what to execute; argv[0] searched in PATH if empty
+  std::map<int, int> fds;         // child's number -> ours; others are close-on-exec
   std::optional<std::vector<std::string>> env;  // "NAME=value" list; inherited when absent
   bool newSession = false;                      // setsid(2) in the child
   bool dieWithParent = false;                   // PR_SET_PDEATHSIG SIGKILL

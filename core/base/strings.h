@@ -30,7 +30,7 @@ bool hasPathPrefix(std::string_view name, std::string_view prefix);
 
 // For messages: control characters, quotes and invalid UTF-8 escaped as \xNN, at most
 // `limit` bytes of it, then "...". What came from outside is never printed raw.
-std::string quoted(std::string_view text, std::size_t limit = 200);
+std::string printable(std::string_view text, std::size_t limit = 200);
 
 // The candidate closest to `word` by edit distance when it is at most 2 away; for
 // "did you mean".

@@ -9,9 +9,9 @@ namespace actool {
 
 class Uuid {
  public:
-  static Uuid random();                                    // from getrandom(2)
+  static Uuid random();                                     // from getrandom(2)
   static std::optional<Uuid> parse(std::string_view text);  // canonical form, either case
-  const std::string& str() const { return text_; }           // lower case, with hyphens
+  const std::string& str() const { return text_; }          // lower case, with hyphens
   auto operator<=>(const Uuid&) const = default;
 
  private:

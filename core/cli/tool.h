@@ -45,8 +45,13 @@ struct Tool {
 // one-word subcommand (`actool-fetch`) runs that. Parses, runs, and is the one place that
 // turns exceptions into one line on stderr and an exit code. SIGPIPE is ignored: a reader
 // that went away is an error of write. Usage errors exit 254 with a hint at --help.
-// `--help-man` prints the same text as a manual page (roff), for the build.
+// For the build, with no other argument: `--help-man` prints the same text as a manual page
+// (man_page.h), `--help-options` the long options of every subcommand for shell completion.
 int toolMain(int argc, char** argv, const Tool& tool);
+
+// Parses `arguments` (without a program name) into `app`. UsageError with the parser's reason and
+// a hint at --help of `command`; prints the help and returns false for --help.
+bool parseArguments(CLI::App& app, std::vector<std::string> arguments, std::string_view command);
 
 // How the tool whose `program` this is would be found: $ACTOOL_EXEC_PATH, the libexec
 // directory beside the running binary (../libexec/actool), the binary's own directory,

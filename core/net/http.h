@@ -25,12 +25,12 @@ namespace actool::net {
 
 struct HttpRequest {
   std::string url;
-  bool allowHttp = false;       // --insecure-options=http, or a URL that is http itself
-  bool verifyTls = true;        // --insecure-options=tls
-  std::uint64_t maxBytes = 0;   // required: what a parser or a file may take
-  std::uint64_t offset = 0;     // resume: "Range: bytes=OFFSET-"
-  std::string ifRange;          // ETag that the resumed bytes had; sent with a Range only
-  std::string ifNoneMatch;      // ETag; a 304 then has no body
+  bool allowHttp = false;      // --insecure-options=http, or a URL that is http itself
+  bool verifyTls = true;       // --insecure-options=tls
+  std::uint64_t maxBytes = 0;  // required: what a parser or a file may take
+  std::uint64_t offset = 0;    // resume: "Range: bytes=OFFSET-"
+  std::string ifRange;         // ETag that the resumed bytes had; sent with a Range only
+  std::string ifNoneMatch;     // ETag; a 304 then has no body
   int maxRedirects = 10;
   std::chrono::seconds connectTimeout{30};
   std::chrono::seconds totalTimeout{0};  // 0: none; for small documents set one
@@ -39,9 +39,9 @@ struct HttpRequest {
 };
 
 struct HttpResponse {
-  int status = 0;                // of the last response: 200, 206, 304, 404, ...
-  std::string effectiveUrl;      // after redirects
-  std::uint64_t bodyOffset = 0;  // 206: where the body starts in the whole; otherwise 0
+  int status = 0;                          // of the last response: 200, 206, 304, 404, ...
+  std::string effectiveUrl;                // after redirects
+  std::uint64_t bodyOffset = 0;            // 206: where the body starts in the whole; otherwise 0
   std::optional<std::uint64_t> totalSize;  // of the whole resource, when the server says
   std::map<std::string, std::string> headers;  // lower-case names; of the last response
 

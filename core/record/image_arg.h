@@ -24,8 +24,8 @@ struct RegistryArg {
   std::string reference;  // docker://... or oci:...
 };
 
-using ImageArg = std::variant<schema::AppRef, schema::ImageIdPrefix, FileArg, UrlArg, TorrentArg,
-                              RegistryArg>;
+using ImageArg =
+    std::variant<schema::AppRef, schema::ImageIdPrefix, FileArg, UrlArg, TorrentArg, RegistryArg>;
 
 // Order of the rules: "sha512-..." is an image ID; "scheme://" and "magnet:", "oci:" by
 // scheme; what begins with '/', "./" or "../", is "." or ends in ".aci", ".oci", ".torrent"

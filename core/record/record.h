@@ -39,15 +39,15 @@ struct Discovered {
 // kind "image": an image in the store. Written by `fetch`, `image ingest`, `image list`.
 struct Image {
   schema::ImageId id;
-  schema::AcIdentifier name;                 // of the manifest
-  schema::Labels labels;                     // of the manifest
-  std::optional<schema::AppRef> requested;   // what was asked for, if it was by name
-  std::uint64_t tarSize = 0;                 // bytes, uncompressed
-  std::uint64_t distributedSize = 0;         // bytes, as distributed
-  std::string imported;                      // RFC 3339
-  std::string lastUsed;                      // RFC 3339; may be empty
-  std::string signedBy;                      // fingerprint of the primary key; empty: unverified
-  std::vector<std::string> sources;          // URLs or paths the bytes came from
+  schema::AcIdentifier name;                // of the manifest
+  schema::Labels labels;                    // of the manifest
+  std::optional<schema::AppRef> requested;  // what was asked for, if it was by name
+  std::uint64_t tarSize = 0;                // bytes, uncompressed
+  std::uint64_t distributedSize = 0;        // bytes, as distributed
+  std::string imported;                     // RFC 3339
+  std::string lastUsed;                     // RFC 3339; may be empty
+  std::string signedBy;                     // fingerprint of the primary key; empty: unverified
+  std::vector<std::string> sources;         // URLs or paths the bytes came from
 
   Json toJson() const;
   static Image fromJson(const Json& object);

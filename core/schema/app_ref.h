@@ -2,7 +2,8 @@
 //   example.com/web:1.2.0
 //   example.com/web,version=1.2.0,os=linux,arch=amd64
 // ":VERSION" is short for ",version=VERSION" and both may not be given; the rest after the
-// first ',' are labels, whose values are percent-decoded ("+" stays "+").
+// first ',' are labels, whose values are percent-decoded ("+" stays "+"). An arch without an
+// os is taken for this machine's os. A ':' in a value is written %3A, a ',' %2C.
 #pragma once
 
 #include <optional>
@@ -18,7 +19,8 @@ class AppRef {
  public:
   static AppRef parse(std::string_view text);  // throws Error naming the offending part
   static std::optional<AppRef> tryParse(std::string_view text);
-  AppRef(AcIdentifier name, Labels labels) : name_(std::move(name)), labels_(std::move(labels)) {}
+  // The version is moved to the front of the labels: a reference has one order.
+  AppRef(AcIdentifier name, const Labels& labels);
 
   const AcIdentifier& name() const { return name_; }
   const Labels& labels() const { return labels_; }

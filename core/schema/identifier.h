@@ -9,7 +9,8 @@
 
 namespace actool::schema {
 
-// ^[a-z0-9]+([-._~/][a-z0-9]+)*$ , at most 1024 bytes: "example.com/reduce-worker".
+// ^[a-z0-9]+([-._~/][a-z0-9]+)*$ , at most 1024 bytes: "example.com/reduce-worker". "/~" may
+// stand for a separator too, as in types.md's own example "example.com/~user/app_v1".
 class AcIdentifier {
  public:
   static constexpr std::size_t kMaxLength = 1024;

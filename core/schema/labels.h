@@ -23,9 +23,9 @@ struct Label {
 class Labels {
  public:
   Labels() = default;
-  static Labels make(std::vector<Label> labels);     // throws Error
-  static Labels fromJson(const Json& list);          // the list of {"name","value"}
-  static Labels fromObject(const Json& object);      // {"version": "1.0.0"}, as in records
+  static Labels make(std::vector<Label> labels);  // throws Error
+  static Labels fromJson(const Json& list);       // the list of {"name","value"}
+  static Labels fromObject(const Json& object);   // {"version": "1.0.0"}, as in records
   Json toJson() const;
   Json toObject() const;
 

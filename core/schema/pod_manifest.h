@@ -23,7 +23,7 @@ struct Volume {
   std::string source;  // absolute; only for host
   std::optional<bool> readOnly;
   std::optional<bool> recursive;  // only for host; absent means true
-  std::string mode = "0755";       // only for empty
+  std::string mode = "0755";      // only for empty
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   Json extra = Json::object();
@@ -69,7 +69,7 @@ class PodManifest {
  public:
   static PodManifest parse(std::string_view json, std::string_view what);
   static PodManifest fromJson(const Json& object);  // app and volume names are unique
-  PodManifest();                                     // no apps, acVersion kSpecVersion
+  PodManifest();                                    // no apps, acVersion kSpecVersion
   Json toJson() const;
 
   SemVer acVersion;

@@ -1,0 +1,91 @@
+// `actool x` execs `actool-x`, as git does. Nothing else happens here, so that signals,
+// pipes and exit codes pass straight through.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "core/cli/globals.h"
+#include "core/cli/table.h"
+#include "core/cli/tool.h"
+
+namespace actool::cli {
+namespace {
+
+std::string overview() {
+  std::string out = "Tools, each with --help:\n";
+  for (const std::string& name : listTools())
+    out += "  " + name + "\n";
+  return out;
+}
+
+[[noreturn]] void execTool(const std::string& word, const std::vector<std::string>& arguments) {
+  Path program;
+  try {
+    program = findTool("actool-" + word);
+  } catch (const NotFoundError&) {
+    const std::optional<std::string> near = nearest(word, listTools());
+    throw UsageError(fmt::format("there is no subcommand \"{}\"", printable(word)),
+                     near ? fmt::format("did you mean \"{}\"?", *near) : "see actool --help");
+  }
+  std::vector<std::string> argv{program.string()};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
+  for (std::string& text : argv)
+    pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  ::execv(program.c_str(), pointers.data());
+  throwErrno("starting " + program.string());
+}
+
+int run(std::vector<std::string> arguments) {
+  if (arguments.size() == 1 && arguments[0] == "--list-tools") {
+    for (const std::string& name : listTools())
+      print(name + "\n");
+    return 0;
+  }
+  Globals globals;
+  CLI::App app("Finds, fetches, verifies, stores, shares and runs container images.", "actool");
+  app.set_version_flag("--version", std::string("actool ") + ACTOOL_VERSION);
+  app.footer([] { return overview(); });
+  globals.addTo(app);
+  app.prefix_command();
+  if (!parseArguments(app, std::move(arguments), "actool")) return 0;
+  std::vector<std::string> rest = app.remaining();
+  if (rest.empty()) throw UsageError("which subcommand?", "see actool --help");
+  std::string word = rest.front();
+  rest.erase(rest.begin());
+  if (word == "help") {
+    if (rest.empty()) {
+      print(app.help());
+      return 0;
+    }
+    word = rest.front();
+    rest.front() = "--help";
+    std::rotate(rest.begin(), rest.begin() + 1, rest.end());
+  }
+  std::vector<std::string> all = globals.forward();
+  all.insert(all.end(), rest.begin(), rest.end());
+  execTool(word, all);
+}
+
+}  // namespace
+}  // namespace actool::cli
+
+int main(int argc, char** argv) {
+  actool::log::setProgram("actool");
+  try {
+    return actool::cli::run({argv + std::min(argc, 1), argv + argc});
+  } catch (const actool::Error& error) {
+    actool::log::error("{}", error.what());
+    return static_cast<int>(error.code());
+  }
+}

@@ -1,0 +1,278 @@
+#include "core/cli/tool.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "core/cli/man_page.h"
+#include "core/cli/table.h"
+
+namespace actool::cli {
+namespace {
+
+constexpr std::string_view kToolPrefix = "actool-";
+
+Path ownBinary() {
+  std::error_code error;
+  Path binary = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) throw Error("reading /proc/self/exe: " + error.message(), "mount /proc");
+  return binary;
+}
+
+// Where tools are looked for, in order.
+std::vector<Path> toolPlaces() {
+  std::vector<Path> places;
+  if (const char* execPath = std::getenv("ACTOOL_EXEC_PATH"); execPath != nullptr) {
+    for (const std::string_view part : split(execPath, ':')) {
+      if (!part.empty()) places.emplace_back(part);
+    }
+  }
+  const Path own = ownBinary().parent_path();
+  places.push_back(own.parent_path() / "libexec" / "actool");
+  places.push_back(own);
+  if (const char* path = std::getenv("PATH"); path != nullptr) {
+    for (const std::string_view part : split(path, ':')) {
+      if (!part.empty()) places.emplace_back(part);
+    }
+  }
+  return places;
+}
+
+// Which subcommand is meant, and the arguments that are left for it.
+struct Selection {
+  const Subcommand* subcommand = nullptr;
+  std::string group;  // "trust" when a second word has to choose
+};
+
+Selection selectByName(const Tool& tool, std::string_view name) {
+  for (const Subcommand& subcommand : tool.subcommands) {
+    if (subcommand.name == name) return {&subcommand, {}};
+  }
+  for (const Subcommand& subcommand : tool.subcommands) {
+    if (hasPathPrefix(subcommand.name, name)) break;
+    if (subcommand.name.starts_with(std::string(name) + " ")) return {nullptr, std::string(name)};
+  }
+  return {};
+}
+
+std::string usageName(const std::string& words) {
+  return "actool " + words;
+}
+
+void prepare(CLI::App& app, const Subcommand& subcommand) {
+  app.description(subcommand.summary + "\n\n" + subcommand.details);
+  app.set_version_flag("--version", std::string("actool ") + ACTOOL_VERSION);
+}
+
+std::string longOptions(const CLI::App& app) {
+  std::string out;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames())
+      out += "--" + name + "\n";
+  }
+  return out;
+}
+
+// `--help-man` and `--help-options`: for the build, every subcommand of the tool at once.
+int describe(const Tool& tool, const Selection& selection, bool man) {
+  std::string out;
+  for (const Subcommand& subcommand : tool.subcommands) {
+    const bool chosen =
+        selection.subcommand == &subcommand ||
+        (!selection.group.empty() && subcommand.name.starts_with(selection.group + " "));
+    if (!chosen) continue;
+    Globals globals;
+    CLI::App app("", usageName(subcommand.name));
+    globals.addTo(app);
+    const std::function<int()> unused = subcommand.setup(app, globals);
+    out += man ? manPage(subcommand, app) : longOptions(app);
+  }
+  print(out);
+  return 0;
+}
+
+int runOne(const Subcommand& subcommand, std::vector<std::string> arguments) {
+  Globals globals;
+  if (subcommand.rawArgs) return subcommand.rawArgs(globals, std::move(arguments));
+  CLI::App app("", usageName(subcommand.name));
+  prepare(app, subcommand);
+  globals.addTo(app);
+  const std::function<int()> body = subcommand.setup(app, globals);
+  if (!parseArguments(app, std::move(arguments), usageName(subcommand.name))) return 0;
+  globals.settle();
+  return body();
+}
+
+// The group's second word may stand after global options: `actool --dir=X trust add KEY`.
+int runGroup(const Tool& tool, const std::string& group, std::vector<std::string> arguments) {
+  std::vector<std::string> words;
+  for (const Subcommand& subcommand : tool.subcommands) {
+    if (subcommand.name.starts_with(group + " "))
+      words.push_back(subcommand.name.substr(group.size() + 1));
+  }
+  Globals globals;
+  CLI::App app(tool.summary, usageName(group));
+  globals.addTo(app);
+  app.prefix_command();
+  std::string list = "Subcommands:\n";
+  for (const Subcommand& subcommand : tool.subcommands) {
+    if (subcommand.name.starts_with(group + " ")) {
+      list += fmt::format("  {:<24}{}\n", subcommand.name, subcommand.summary);
+    }
+  }
+  app.footer(list);
+  if (!parseArguments(app, std::move(arguments), usageName(group))) return 0;
+  std::vector<std::string> rest = app.remaining();
+  if (rest.empty()) {
+    throw UsageError(fmt::format("{} needs a subcommand", usageName(group)),
+                     "it is one of " + join(words, ", "));
+  }
+  const std::string word = rest.front();
+  const Selection selection = selectByName(tool, group + " " + word);
+  if (selection.subcommand == nullptr) {
+    const std::optional<std::string> near = nearest(word, words);
+    throw UsageError(
+        fmt::format("{} has no subcommand \"{}\"", usageName(group), printable(word)),
+        near ? fmt::format("did you mean \"{}\"?", *near) : "it is one of " + join(words, ", "));
+  }
+  rest.erase(rest.begin());
+  std::vector<std::string> all = globals.forward();
+  all.insert(all.end(), rest.begin(), rest.end());
+  return runOne(*selection.subcommand, std::move(all));
+}
+
+int dispatch(int argc, char** argv, const Tool& tool) {
+  std::string name = argc > 0 ? Path(argv[0]).filename().string() : tool.program;
+  log::setProgram(name);
+  if (name.starts_with(kToolPrefix)) name.erase(0, kToolPrefix.size());
+  Selection selection = selectByName(tool, name);
+  if (selection.subcommand == nullptr && selection.group.empty()) {
+    // Started under a name of its own (a copy, a debugger): by the tool's.
+    selection = selectByName(tool, tool.program.substr(kToolPrefix.size()));
+  }
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (arguments.size() == 1 && (arguments[0] == "--help-man" || arguments[0] == "--help-options")) {
+    return describe(tool, selection, arguments[0] == "--help-man");
+  }
+  if (selection.subcommand != nullptr) return runOne(*selection.subcommand, std::move(arguments));
+  return runGroup(tool, selection.group, std::move(arguments));
+}
+
+}  // namespace
+
+bool parseArguments(CLI::App& app, std::vector<std::string> arguments, std::string_view command) {
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return false;
+  } catch (const CLI::CallForVersion& version) {
+    print(std::string(version.what()) + "\n");
+    return false;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what(), fmt::format("see {} --help", command));
+  }
+  return true;
+}
+
+int toolMain(int argc, char** argv, const Tool& tool) {
+  // A reader that goes away is an error of write(2), not a silent death.
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    return dispatch(argc, argv, tool);
+  } catch (const Error& error) {
+    log::error("{}", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    log::error("out of memory");
+  } catch (const std::exception& error) {
+    // Not one of ours: a mistake of this program, said as such.
+    log::error("internal error: {}; please report it", error.what());
+  }
+  return static_cast<int>(ExitCode::failure);
+}
+
+Path findTool(std::string_view program) {
+  for (const Path& place : toolPlaces()) {
+    Path candidate = place / std::string(program);
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  throw NotFoundError(fmt::format("no program {}", program),
+                      "it is looked for in $ACTOOL_EXEC_PATH, beside actool and in PATH");
+}
+
+std::vector<std::string> listTools() {
+  std::set<std::string> names;
+  for (const Path& place : toolPlaces()) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(place, error)) {
+      const std::string file = entry.path().filename().string();
+      if (!file.starts_with(kToolPrefix) || ::access(entry.path().c_str(), X_OK) != 0) continue;
+      names.insert(file.substr(kToolPrefix.size()));
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::vector<std::string> toolCommand(std::string_view program, const Globals& globals,
+                                     const std::vector<std::string>& args) {
+  std::vector<std::string> argv{findTool(program).string()};
+  const std::vector<std::string> options = globals.forward();
+  argv.insert(argv.end(), options.begin(), options.end());
+  argv.insert(argv.end(), args.begin(), args.end());
+  return argv;
+}
+
+void addFormatOption(CLI::App& app, std::optional<Format>& format, std::vector<Format> allowed) {
+  static const std::map<std::string, Format> kNames{{"table", Format::table},
+                                                    {"jsonl", Format::jsonl},
+                                                    {"id", Format::id},
+                                                    {"json", Format::json},
+                                                    {"json-pretty", Format::jsonPretty}};
+  std::map<std::string, Format> names;
+  std::vector<std::string> words;
+  for (const auto& [word, value] : kNames) {
+    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) continue;
+    names.emplace(word, value);
+    words.push_back(word);
+  }
+  const std::string list = join(words, ", ");
+  app.add_option_function<std::string>(
+         "--format",
+         [&format, names, list](const std::string& word) {
+           const auto found = names.find(word);
+           if (found == names.end()) {
+             throw UsageError(fmt::format("--format: \"{}\" is not known", printable(word)),
+                              "it is one of " + list);
+           }
+           format = found->second;
+         },
+         "what to print: " + list + " (a table on a terminal, JSON lines otherwise)")
+      ->type_name("FORMAT");
+}
+
+Format effectiveFormat(const std::optional<Format>& format) {
+  if (format) return *format;
+  return ::isatty(STDOUT_FILENO) == 1 ? Format::table : Format::jsonl;
+}
+
+bool readsRecords(bool haveArguments) {
+  if (haveArguments) return false;
+  struct stat info {};
+  if (::fstat(STDIN_FILENO, &info) != 0) return false;
+  return S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) || S_ISREG(info.st_mode);
+}
+
+}  // namespace actool::cli
