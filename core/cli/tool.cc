@@ -104,7 +104,13 @@ int describe(const Tool& tool, const Selection& selection, bool man) {
 
 int runOne(const Subcommand& subcommand, std::vector<std::string> arguments) {
   Globals globals;
-  if (subcommand.rawArgs) return subcommand.rawArgs(globals, std::move(arguments));
+  if (subcommand.rawArgs) {
+    const auto end = std::find(arguments.begin(), arguments.end(), "--");
+    const bool help = std::find(arguments.begin(), end, "--help") != end ||
+                      std::find(arguments.begin(), end, "-h") != end;
+    if (!help) return subcommand.rawArgs(globals, std::move(arguments));
+    arguments = {"--help"};
+  }
   CLI::App app("", usageName(subcommand.name));
   prepare(app, subcommand);
   globals.addTo(app);
@@ -195,6 +201,8 @@ int toolMain(int argc, char** argv, const Tool& tool) {
   } catch (const Error& error) {
     log::error("{}", error.what());
     return static_cast<int>(error.code());
+  } catch (const CLI::ParseError& error) {
+    log::error("{}; see --help", error.what());
   } catch (const std::bad_alloc&) {
     log::error("out of memory");
   } catch (const std::exception& error) {
