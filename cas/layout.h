@@ -10,6 +10,7 @@
 //   <dir>/images/<hh>/<image ID>/image.json    the record from which the index is rebuilt
 //   <dir>/images/<hh>/<image ID>/signature.asc the detached signature, when there is one
 //   <dir>/images/<hh>/<image ID>/tree          symlink to ../../../trees/<key>, once rendered
+//   <dir>/images/<hh>/<image ID>/used          empty; its mtime is when the image was last used
 //   <dir>/trees/<key>/rootfs               a rendered tree; <key> says what was rendered
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
 //   <dir>/index/                           RocksDB
@@ -20,8 +21,10 @@
 // name is whole and verified: it was renamed there after fsync.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/digest.h"
@@ -30,6 +33,9 @@
 #include "core/schema/image_manifest.h"
 
 namespace actool::cas {
+
+// What the version file holds; any other content is refused.
+inline constexpr std::string_view kStoreVersion = "actool-store 1\n";
 
 class StoreLayout {
  public:
@@ -47,6 +53,7 @@ class StoreLayout {
   Path imageFile(const schema::ImageId& id) const { return imageDir(id) / "image.json"; }
   Path signatureFile(const schema::ImageId& id) const { return imageDir(id) / "signature.asc"; }
   Path treeLink(const schema::ImageId& id) const { return imageDir(id) / "tree"; }
+  Path usedFile(const schema::ImageId& id) const { return imageDir(id) / "used"; }
   Path treesDir() const { return dir_ / "trees"; }
   Path treeDir(std::string_view key) const { return treesDir() / std::string(key); }
   Path ingestDir() const { return dir_ / "ingest"; }
@@ -58,6 +65,7 @@ class StoreLayout {
 };
 
 // Read-only, no lock, no database. Throws Error when the store's version is not known.
+// All else that fails throws SystemError.
 class StoreReader {
  public:
   explicit StoreReader(StoreLayout layout);
@@ -71,6 +79,13 @@ class StoreReader {
   std::string manifestBytes(const schema::ImageId& id) const;
   // The rendered tree's root ("<dir>/trees/<key>/rootfs"), nothing when there is none yet.
   std::optional<Path> renderedRoot(const schema::ImageId& id) const;
+  // Every committed image's ID, sorted. Reads every directory below images/.
+  std::vector<schema::ImageId> ids() const;
+  // Notes that the image is used now. It is a hint for people and for gc: where the store
+  // can't be written, nothing happens.
+  void noteUse(const schema::ImageId& id) const noexcept;
+  // When noteUse() was last called, nothing when it never was.
+  std::optional<std::chrono::system_clock::time_point> lastUsed(const schema::ImageId& id) const;
 
  private:
   StoreLayout layout_;

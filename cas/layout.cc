@@ -1,0 +1,119 @@
+#include "cas/layout.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "core/base/error.h"
+#include "core/base/fd.h"
+#include "core/base/strings.h"
+
+namespace actool::cas {
+
+namespace {
+
+// Reads of the version file and of tree links stop here.
+constexpr std::size_t kMaxVersionBytes = 64;
+
+}  // namespace
+
+Path StoreLayout::blob(const Digest& digest) const {
+  return dir_ / "blobs" / std::string(name(digest.algorithm())) / digest.hex().substr(0, 2) /
+         digest.hex();
+}
+
+Path StoreLayout::imageDir(const schema::ImageId& id) const {
+  return imagesDir() / std::string(id.hex().substr(0, 2)) / id.str();
+}
+
+StoreReader::StoreReader(StoreLayout layout) : layout_(std::move(layout)) {
+  const auto version = tryReadFile(layout_.versionFile(), kMaxVersionBytes);
+  // No version file: nothing was ever stored here.
+  if (version && *version != kStoreVersion) {
+    throw Error(fmt::format("{}: unknown store version '{}'", layout_.versionFile().string(),
+                            printable(trim(*version))),
+                "use the release of actool that made it, or another --dir");
+  }
+}
+
+bool StoreReader::has(const schema::ImageId& id) const {
+  return exists(layout_.imageDir(id));
+}
+
+schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const {
+  std::vector<schema::ImageId> found;
+  for (const auto& entry : listDir(layout_.imagesDir() / std::string(prefix.hex().substr(0, 2)))) {
+    auto id = schema::ImageId::tryParse(entry);
+    if (id && prefix.matches(*id)) found.push_back(std::move(*id));
+  }
+  if (found.empty()) {
+    throw NotFoundError(
+        fmt::format("no image {} in the store {}", prefix.str(), layout_.dir().string()),
+        "see 'actool image list'");
+  }
+  if (found.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& id : found)
+      names.push_back(id.str().substr(0, prefix.str().size() + 8));
+    throw UsageError(fmt::format("{} begins the IDs of {} images: {}", prefix.str(), found.size(),
+                                 join(names, ", ")),
+                     "give more digits");
+  }
+  return found.front();
+}
+
+std::string StoreReader::manifestBytes(const schema::ImageId& id) const {
+  auto bytes = tryReadFile(layout_.manifestFile(id), schema::kMaxManifestBytes);
+  if (!bytes) {
+    throw NotFoundError(
+        fmt::format("no image {} in the store {}", id.shortForm(), layout_.dir().string()),
+        "see 'actool image list'");
+  }
+  return std::move(*bytes);
+}
+
+schema::ImageManifest StoreReader::manifest(const schema::ImageId& id) const {
+  return schema::ImageManifest::parse(manifestBytes(id), "manifest of " + id.shortForm());
+}
+
+std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
+  std::error_code error;
+  const Path target = std::filesystem::read_symlink(layout_.treeLink(id), error);
+  if (error) {
+    if (error.value() == ENOENT) return std::nullopt;
+    throw SystemError(error.value(), "reading " + layout_.treeLink(id).string());
+  }
+  // Only the last component is taken: whatever the link says, it stays below trees/.
+  const Path root = layout_.treeDir(target.filename().string()) / "rootfs";
+  if (!exists(root)) return std::nullopt;
+  return root;
+}
+
+std::vector<schema::ImageId> StoreReader::ids() const {
+  std::vector<schema::ImageId> ids;
+  for (const auto& shard : listDir(layout_.imagesDir())) {
+    for (const auto& entry : listDir(layout_.imagesDir() / shard)) {
+      if (auto id = schema::ImageId::tryParse(entry)) ids.push_back(std::move(*id));
+    }
+  }
+  return ids;
+}
+
+void StoreReader::noteUse(const schema::ImageId& id) const noexcept {
+  const UniqueFd fd(::open(layout_.usedFile(id).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (fd) ::futimens(fd.get(), nullptr);
+}
+
+std::optional<std::chrono::system_clock::time_point> StoreReader::lastUsed(
+    const schema::ImageId& id) const {
+  struct stat info {};
+  if (::stat(layout_.usedFile(id).c_str(), &info) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    throwErrno("looking at " + layout_.usedFile(id).string());
+  }
+  return std::chrono::system_clock::from_time_t(info.st_mtime);
+}
+
+}  // namespace actool::cas
