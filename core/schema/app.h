@@ -37,7 +37,8 @@ class Annotations {
 
 struct EventHandler {
   std::string name;  // "pre-start" or "post-stop"
-  std::vector<std::string> exec;
+  std::vector<std::string> exec = {};
+  Json extra = Json::object();
 };
 
 struct EnvVar {
@@ -59,6 +60,9 @@ struct Port {
   std::uint32_t count = 1;  // port + count - 1 is at most 65535
   bool socketActivated = false;
   Json extra = Json::object();
+
+  static Port fromJson(const Json& object);
+  Json toJson() const;
 };
 
 struct App {

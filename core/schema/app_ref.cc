@@ -59,9 +59,9 @@ Label parseLabel(std::string_view text) {
   }
   const std::string_view value = text.substr(equals + 1);
   if (value.find(':') != std::string_view::npos) {
-    throw Error(fmt::format("\"{}\" has a ':', which may stand only right after the name",
-                            printable(text)),
-                "write a ':' in a value as %3A");
+    throw Error(
+        fmt::format("\"{}\" has a ':', which may stand only right after the name", printable(text)),
+        "write a ':' in a value as %3A");
   }
   return {AcIdentifier::parse(text.substr(0, equals)), percentDecoded(value)};
 }

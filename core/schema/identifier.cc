@@ -87,8 +87,8 @@ AcName AcName::sanitize(std::string_view text) {
   }
   if (result.ends_with('-')) result.pop_back();
   if (result.empty()) {
-    throw Error(fmt::format("no name can be made of \"{}\"; it has no letter or digit",
-                            printable(text)));
+    throw Error(
+        fmt::format("no name can be made of \"{}\"; it has no letter or digit", printable(text)));
   }
   return AcName(std::move(result));
 }

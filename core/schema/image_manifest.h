@@ -21,9 +21,9 @@ inline constexpr std::size_t kMaxManifestBytes = 1 << 20;
 
 struct Dependency {
   AcIdentifier imageName;
-  std::optional<ImageId> imageId;
-  Labels labels;
-  std::optional<std::uint64_t> size;  // of the image as distributed, bytes
+  std::optional<ImageId> imageId = {};
+  Labels labels = {};
+  std::optional<std::uint64_t> size = {};  // of the image as distributed, bytes
   Json extra = Json::object();
 };
 

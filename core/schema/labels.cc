@@ -44,7 +44,11 @@ void checkOsArch(const Labels& labels) {
   }
 }
 
-void checkUtf8(std::string_view value) {
+// JSON can carry no other bytes than UTF-8, and C strings no NUL.
+void checkValue(std::string_view value) {
+  if (value.find('\0') != std::string_view::npos) {
+    throw Error(fmt::format("the label value \"{}\" has a NUL byte", printable(value)));
+  }
   try {
     static_cast<void>(Json(value).dump());
   } catch (const Json::exception&) {
@@ -60,7 +64,7 @@ Labels Labels::make(std::vector<Label> labels) {
     if (label.name.str() == "name") {
       throw Error("a label cannot be called \"name\"", "the name of an image is no label");
     }
-    checkUtf8(label.value);
+    checkValue(label.value);
     names.push_back(label.name.str());
   }
   checkUnique(names, "label");

@@ -111,8 +111,8 @@ void checkStringMap(const Json& value) {
   }
   for (const auto& [key, element] : value.items()) {
     if (!element.is_string()) {
-      throw Error(fmt::format("\"{}\" is {}, it should be a string", printable(key),
-                              element.type_name()));
+      throw Error(
+          fmt::format("\"{}\" is {}, it should be a string", printable(key), element.type_name()));
     }
   }
 }

@@ -13,6 +13,7 @@
 #include "core/schema/image_id.h"
 #include "core/schema/isolator.h"
 #include "core/schema/labels.h"
+#include "core/schema/semver.h"
 
 namespace actool::schema {
 
@@ -20,10 +21,10 @@ struct Volume {
   enum class Kind { empty, host };
   AcName name;
   Kind kind = Kind::empty;
-  std::string source;  // absolute; only for host
-  std::optional<bool> readOnly;
-  std::optional<bool> recursive;  // only for host; absent means true
-  std::string mode = "0755";      // only for empty
+  std::string source = {};  // absolute; only for host
+  std::optional<bool> readOnly = {};
+  std::optional<bool> recursive = {};  // only for host; absent means true
+  std::string mode = "0755";           // only for empty
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   Json extra = Json::object();
@@ -37,31 +38,32 @@ struct Volume {
 struct Mount {
   AcName volume;
   std::string path;  // absolute
-  std::optional<Volume> appVolume;
+  std::optional<Volume> appVolume = {};
   Json extra = Json::object();
 };
 
 struct RuntimeImage {
   ImageId id;
-  std::optional<AcIdentifier> name;
-  Labels labels;
+  std::optional<AcIdentifier> name = {};
+  Labels labels = {};
+  Json extra = Json::object();
 };
 
 struct RuntimeApp {
   AcName name;
   RuntimeImage image;
-  std::optional<App> app;  // replaces the image's own
+  std::optional<App> app = {};  // replaces the image's own
   bool readOnlyRootFs = false;
-  std::vector<Mount> mounts;
-  Annotations annotations;
+  std::vector<Mount> mounts = {};
+  Annotations annotations = {};
   Json extra = Json::object();
 };
 
 struct ExposedPort {
   AcName name;
   std::uint16_t hostPort = 0;
-  std::string hostIp;
-  std::optional<Port> podPort;
+  std::string hostIp = {};
+  std::optional<Port> podPort = {};
   Json extra = Json::object();
 };
 
