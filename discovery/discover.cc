@@ -1,0 +1,178 @@
+#include "discovery/discover.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "discovery/url_template.h"
+
+namespace actool::discovery {
+namespace {
+
+// A page is small: a server that does not deliver it in this time will not deliver it.
+constexpr std::chrono::seconds kConnectTimeout{20};
+constexpr std::chrono::seconds kPageTimeout{60};
+
+std::string pageUrl(std::string_view scheme, std::string_view prefix,
+                    std::optional<std::uint16_t> port) {
+  const std::size_t slash = prefix.find('/');
+  const std::string_view host = prefix.substr(0, slash);
+  const std::string_view path =
+      slash == std::string_view::npos ? std::string_view() : prefix.substr(slash);
+  const std::string portText = port ? fmt::format(":{}", *port) : std::string();
+  return fmt::format("{}://{}{}{}?ac-discovery=1", scheme, host, portText, path);
+}
+
+// Pages write "example.com/" as well as "example.com".
+bool coversName(std::string_view prefix, const schema::AcIdentifier& name) {
+  if (prefix.size() > 1 && prefix.ends_with('/')) prefix.remove_suffix(1);
+  return hasPathPrefix(name.str(), prefix);
+}
+
+std::string notForThisName(std::string_view tagName, std::string_view prefix) {
+  return fmt::format("its {} tag is for \"{}\"", tagName, printable(prefix, 80));
+}
+
+std::string describe(const std::vector<Attempt>& trail) {
+  std::vector<std::string> parts;
+  for (const Attempt& attempt : trail)
+    parts.push_back(fmt::format("{}: {}", attempt.url, attempt.reason));
+  return join(parts, "; ");
+}
+
+bool wantsCredentials(const Attempt& attempt) {
+  return attempt.status == 401;
+}
+
+// `cut`: the walk ended before it reached the host.
+[[noreturn]] void throwNothing(std::string_view what, const schema::AcIdentifier& name,
+                               const std::vector<Attempt>& trail, bool cut) {
+  const std::string why = fmt::format("no {} found; tried {}", what, describe(trail));
+  const std::string_view host = name.host();
+  if (std::any_of(trail.begin(), trail.end(), wantsCredentials)) {
+    throw NetworkError(
+        why, fmt::format("credentials for {} go into a file of auth.d (rktKind \"auth\")", host));
+  }
+  if (cut) throw NetworkError(why, "the page must answer before its parents are asked");
+  throw NotFoundError(why, fmt::format("is the name right, and does {} announce it?", host));
+}
+
+}  // namespace
+
+std::vector<record::Endpoint> Discoverer::images(const schema::AppRef& ref) {
+  const schema::AppRef full(ref.name(), ref.labels().withDefault("version", "latest"));
+  std::vector<record::Endpoint> endpoints;
+  walk(ref.name(), "ac-discovery tag for it", [&](const std::vector<MetaTag>& tags) {
+    std::string why = "no ac-discovery tag";
+    for (const MetaTag& tag : tags) {
+      if (tag.kind != MetaTag::Kind::image) continue;
+      if (!coversName(tag.prefix, ref.name())) {
+        why = notForThisName("ac-discovery", tag.prefix);
+        log::debug("{}: {}", ref.name().str(), why);
+        continue;
+      }
+      try {
+        endpoints.push_back(renderTemplate(tag.value, full));
+      } catch (const Error& error) {
+        why = error.what();
+        log::debug("{}: template \"{}\" is skipped: {}", ref.name().str(), printable(tag.value),
+                   why);
+      }
+    }
+    return endpoints.empty() ? why : std::string();
+  });
+  return endpoints;
+}
+
+std::vector<std::string> Discoverer::keys(const schema::AcIdentifier& name) {
+  std::vector<std::string> urls;
+  walk(name, "ac-discovery-pubkeys tag for it", [&](const std::vector<MetaTag>& tags) {
+    std::string why = "no ac-discovery-pubkeys tag";
+    for (const MetaTag& tag : tags) {
+      if (tag.kind != MetaTag::Kind::keys) continue;
+      if (!coversName(tag.prefix, name)) {
+        why = notForThisName("ac-discovery-pubkeys", tag.prefix);
+        log::debug("{}: {}", name.str(), why);
+        continue;
+      }
+      try {
+        urls.push_back(checkedUrl(tag.value));
+      } catch (const Error& error) {
+        why = error.what();
+        log::debug("{}: key URL is skipped: {}", name.str(), why);
+      }
+    }
+    return urls.empty() ? why : std::string();
+  });
+  return urls;
+}
+
+void Discoverer::walk(const schema::AcIdentifier& name, std::string_view what, const Taker& take) {
+  std::vector<Attempt> trail;
+  std::string_view prefix = name.str();
+  while (true) {
+    const Page& asked = page(prefix);
+    trail.insert(trail.end(), asked.attempts.begin(), asked.attempts.end());
+    if (trail.back().result == Attempt::Result::page) {
+      trail.back().reason = take(asked.tags);
+      if (trail.back().reason.empty()) return;
+      log::debug("{}: {}", trail.back().url, trail.back().reason);
+    }
+    const bool answered = std::any_of(
+        asked.attempts.begin(), asked.attempts.end(),
+        [](const Attempt& attempt) { return attempt.result != Attempt::Result::noAnswer; });
+    const std::size_t slash = prefix.rfind('/');
+    if (!answered || slash == std::string_view::npos) {
+      throwNothing(what, name, trail, !answered);
+    }
+    prefix = prefix.substr(0, slash);
+  }
+}
+
+const Discoverer::Page& Discoverer::page(std::string_view prefix) {
+  if (const auto known = pages_.find(prefix); known != pages_.end()) return known->second;
+  Page result;
+  for (const std::string_view scheme : {"https", "http"}) {
+    result.attempts.push_back(request(pageUrl(scheme, prefix, options_.port), result.tags));
+    if (!options_.allowHttp || result.attempts.back().result == Attempt::Result::page) break;
+  }
+  return pages_.emplace(prefix, std::move(result)).first->second;
+}
+
+Attempt Discoverer::request(const std::string& url, std::vector<MetaTag>& tags) {
+  net::HttpRequest request;
+  request.url = url;
+  request.allowHttp = options_.allowHttp;
+  request.verifyTls = options_.verifyTls;
+  request.maxBytes = options_.html.bytes;
+  request.connectTimeout = kConnectTimeout;
+  request.totalTimeout = kPageTimeout;
+
+  Attempt attempt;
+  attempt.url = url;
+  log::debug("asking {}", url);
+  try {
+    const auto [response, html] = client_.getText(request);
+    attempt.status = response.status;
+    if (response.effectiveUrl != url) log::debug("{} led to {}", url, response.effectiveUrl);
+    if (response.status == 200) {
+      tags = extractMetaTags(html, options_.html);
+      attempt.result = Attempt::Result::page;
+    } else {
+      attempt.reason = fmt::format("status {}", response.status);
+      if (wantsCredentials(attempt)) attempt.reason += ", it asks for credentials";
+      if (response.status / 100 == 4) attempt.result = Attempt::Result::refused;
+    }
+  } catch (const Error& error) {
+    // The reason is told with the others when nothing serves.
+    attempt.reason = error.what();
+  }
+  if (attempt.result != Attempt::Result::page) log::debug("{}: {}", url, attempt.reason);
+  return attempt;
+}
+
+}  // namespace actool::discovery

@@ -1,0 +1,174 @@
+// actool discover: from names to the URLs of images, signatures and public keys.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/cli/table.h"
+#include "core/cli/tool.h"
+#include "core/net/auth_config.h"
+#include "core/net/curl_http.h"
+#include "core/record/record.h"
+#include "discovery/discover.h"
+
+namespace actool::discovery {
+namespace {
+
+constexpr const char* kDetails =
+    "Asks the web page of each name, and the pages of its parents, where its images, their\n"
+    "signatures and its public keys are (appc meta-discovery). Labels that are not given default\n"
+    "to version=latest and to the os and arch of this machine. Prints a table on a terminal and\n"
+    "one JSON object a line otherwise, which `actool fetch` reads. Without a name, names are read\n"
+    "from standard input, one a line.\n"
+    "\n"
+    "Nothing that is found this way is trusted: signatures are checked when an image is fetched.\n"
+    "\n"
+    "Example:\n"
+    "  actool discover example.com/web:1.2.0\n"
+    "  actool discover example.com/web,version=1.2.0,os=linux,arch=aarch64 | actool fetch\n"
+    "  actool discover --keys example.com/web\n"
+    "\n"
+    "Exit status: 252 when the pages announce nothing for the name, 251 when a page could not\n"
+    "be had (network, TLS, redirects, credentials).";
+
+struct Arguments {
+  std::vector<std::string> names;
+  std::optional<cli::Format> format;
+  bool json = false;
+  bool keysOnly = false;
+  bool insecure = false;
+  std::uint16_t port = 0;
+};
+
+// Public keys come with images when there are any: an image may be signed by a key that is
+// trusted already.
+std::vector<std::string> keysBeside(Discoverer& discoverer, const schema::AppRef& ref) {
+  try {
+    return discoverer.keys(ref.name());
+  } catch (const NotFoundError& error) {
+    log::debug("{}", error.what());
+  } catch (const NetworkError& error) {
+    log::warn("public keys of {}: {}", ref.name().str(), error.what());
+  }
+  return {};
+}
+
+record::Discovered discover(Discoverer& discoverer, const schema::AppRef& ref, bool keysOnly) {
+  return withContext(fmt::format("discovering {}", ref.str()), [&] {
+    record::Discovered found{ref, {}, {}};
+    if (keysOnly) {
+      found.keys = discoverer.keys(ref.name());
+    } else {
+      found.endpoints = discoverer.images(ref.withDefaults(true));
+      found.keys = keysBeside(discoverer, ref);
+    }
+    return found;
+  });
+}
+
+// The shape of appc's own `actool discover --json`.
+std::string appcJson(const record::Discovered& found) {
+  Json endpoints = Json::array();
+  for (const record::Endpoint& endpoint : found.endpoints)
+    endpoints.push_back({{"ACI", endpoint.aci}, {"ASC", endpoint.asc}});
+  return dumpPretty({{"ACIEndpoints", endpoints}, {"PublicKeys", found.keys}}) + "\n";
+}
+
+void addRows(cli::Table& table, const record::Discovered& found) {
+  const std::string name = found.requested.str();
+  for (const record::Endpoint& endpoint : found.endpoints) {
+    table.addRow({name, "image", endpoint.aci});
+    table.addRow({name, "signature", endpoint.asc});
+  }
+  for (const std::string& key : found.keys)
+    table.addRow({name, "public key", key});
+}
+
+schema::AppRef nameOf(const record::Record& record) {
+  if (const auto* argument = std::get_if<record::ImageArg>(&record)) {
+    if (const auto* ref = std::get_if<schema::AppRef>(argument)) return *ref;
+  }
+  throw UsageError("only names of images can be discovered",
+                   "write one a line, as example.com/web:1.2.0");
+}
+
+int run(const Arguments& arguments, const cli::Globals& globals) {
+  if (arguments.insecure) {
+    log::warn("--insecure: certificates are not checked and plain http is allowed");
+  }
+  const bool fromInput = cli::readsRecords(!arguments.names.empty());
+  if (arguments.names.empty() && !fromInput) {
+    throw UsageError("no name to discover", "see actool discover --help");
+  }
+  const cli::Format format =
+      arguments.json ? cli::Format::json : cli::effectiveFormat(arguments.format);
+
+  Options options;
+  options.allowHttp = globals.insecure.http || arguments.insecure;
+  options.verifyTls = !globals.insecure.tls && !arguments.insecure;
+  if (arguments.port != 0) options.port = arguments.port;
+  const std::unique_ptr<net::HttpClient> client =
+      net::makeCurlClient(net::AuthConfig::load(globals.configDirs()));
+  Discoverer discoverer(*client, options);
+
+  // Each name is printed once it is found, so that the next tool of a pipe can start.
+  cli::Table table({"NAME", "WHAT", "URL"});
+  const auto one = [&](const schema::AppRef& ref) {
+    const record::Discovered found = discover(discoverer, ref, arguments.keysOnly);
+    if (format == cli::Format::table) {
+      addRows(table, found);
+    } else if (format == cli::Format::json) {
+      cli::print(appcJson(found));
+    } else {
+      cli::print(dumpLine(found.toJson()) + "\n");
+    }
+  };
+  if (fromInput) {
+    record::forEachRecord(0, [&](const record::Record& record) { one(nameOf(record)); });
+  } else {
+    std::vector<schema::AppRef> refs;  // a mistyped name fails before anything is asked
+    for (const std::string& name : arguments.names)
+      refs.push_back(schema::AppRef::parse(name));
+    for (const schema::AppRef& ref : refs)
+      one(ref);
+  }
+  if (format == cli::Format::table) cli::print(table.render());
+  return static_cast<int>(ExitCode::ok);
+}
+
+std::function<int()> setUp(CLI::App& app, cli::Globals& globals) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("NAME", arguments->names, "names, with labels: example.com/web:1.2.0,os=linux");
+  app.add_flag("--keys", arguments->keysOnly, "only the URLs of public keys");
+  CLI::Option* json =
+      app.add_flag("--json", arguments->json, "one JSON document a name, as appc's actool has it");
+  app.add_option("--port", arguments->port, "port to ask for pages, instead of 443 (and 80)")
+      ->check(CLI::Range(1, 65535));
+  app.add_flag("--insecure", arguments->insecure,
+               "check no certificates and allow plain http (as --insecure-options=tls,http)");
+  cli::addFormatOption(app, arguments->format,
+                       {cli::Format::table, cli::Format::jsonl, cli::Format::json});
+  json->excludes("--format");
+  return [arguments, &globals] { return run(*arguments, globals); };
+}
+
+}  // namespace
+}  // namespace actool::discovery
+
+int main(int argc, char** argv) {
+  return actool::cli::toolMain(argc, argv,
+                               {"actool-discover",
+                                "Finds where images and public keys of a name are.",
+                                {{.name = "discover",
+                                  .summary = "Discover the download URLs of images by their names",
+                                  .details = actool::discovery::kDetails,
+                                  .setup = actool::discovery::setUp}}});
+}
