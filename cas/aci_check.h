@@ -7,8 +7,8 @@
 //   - v7, ustar, GNU and pax archives, sparse files of all GNU forms included
 //   - exactly two top-level names: `manifest`, one regular file (sparse or empty is
 //     refused), and `rootfs`, a directory with an entry of its own; in any order
-//   - "./" in front is dropped; absolute names, empty, "." or ".." components, NULs and
-//     control over the limits are refused, as are two entries for one path
+//   - "./" in front is dropped; absolute names, empty, "." or ".." components, NULs and what
+//     is over the limits are refused, as are two entries for one path
 //   - nothing lies below a path that is not a directory, whichever comes first
 //   - a hard link names an earlier entry below rootfs that is no directory. Forward links
 //     are refused: tar(1) can't extract them either. A link to a link is fine, and so is
@@ -30,8 +30,8 @@ namespace actool::cas {
 
 struct AciLimits {
   TarLimits tar;
-  // A full desktop distribution has 300,000 files. Together with the directories in between,
-  // at 16 bytes a path, this keeps the set of paths at 32 MiB.
+  // Paths, directories without an entry of their own included. A full desktop distribution
+  // has 300,000; at 16 bytes a path this keeps the memory of them within 32 MiB.
   std::uint64_t entries = 1'000'000;
   // What lies deeper exhausts the patience of find(1) and of every recursive tool.
   std::size_t depth = 256;
