@@ -3,7 +3,8 @@
 //   - https only, unless the request allows plain http; TLS verified unless told otherwise;
 //   - redirects are followed up to `maxRedirects`, never from https to http;
 //   - credentials go to the host they are configured for and never follow a redirect to
-//     another host; a 401 there is an error that says so;
+//     another host; a 401 there is an error that says so; over plain http they go to this
+//     machine's loopback only;
 //   - no more than `maxBytes` of body are accepted;
 //   - a transfer slower than `lowSpeedBytes` a second for `lowSpeedTime` fails.
 #pragma once

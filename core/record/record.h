@@ -57,7 +57,7 @@ struct Image {
 
 using Record = std::variant<Discovered, Image, ImageArg>;
 
-// One line: a record when it begins with '{', else a bare image argument. Throws UsageError.
+// One line: a record when it begins with '{', else a bare image argument. Throws Error.
 Record parseLine(std::string_view line);
 
 // Every line of `fd` that is not blank; errors name the line number.
