@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "core/cli/globals.h"
+#include "core/cli/man_page.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
 
@@ -24,6 +25,22 @@ std::string overview() {
   for (const std::string& name : listTools())
     out += "  " + name + "\n";
   return out;
+}
+
+// actool(1): what it is, and the tools there are. The tools' own pages are made by themselves.
+std::string dispatcherManPage() {
+  const Subcommand self{
+      "", "finds, fetches, verifies, stores, shares and runs container images",
+      "actool TOOL [ARGUMENTS] runs actool-TOOL, found in $ACTOOL_EXEC_PATH, then the libexec "
+      "directory beside the binary, then PATH. Global options may stand before or after TOOL. "
+      "The main job is\n\n"
+      "  actool discover example.com/web:1.0.0 | actool fetch | actool run\n\n" +
+          overview(),
+      nullptr, nullptr};
+  Globals globals;
+  CLI::App app;
+  globals.addTo(app);
+  return manPage(self, app);
 }
 
 [[noreturn]] void execTool(const std::string& word, const std::vector<std::string>& arguments) {
@@ -50,6 +67,10 @@ int run(std::vector<std::string> arguments) {
   if (arguments.size() == 1 && arguments[0] == "--list-tools") {
     for (const std::string& name : listTools())
       print(name + "\n");
+    return 0;
+  }
+  if (arguments.size() == 1 && arguments[0] == "--help-man") {
+    print(dispatcherManPage());
     return 0;
   }
   Globals globals;

@@ -48,7 +48,7 @@ std::string body(std::string_view details) {
 }  // namespace
 
 std::string manPage(const Subcommand& subcommand, const CLI::App& app) {
-  std::string page = "actool-" + subcommand.name;
+  std::string page = subcommand.name.empty() ? "actool" : "actool-" + subcommand.name;
   std::replace(page.begin(), page.end(), ' ', '-');
   std::string upper = page;
   std::transform(upper.begin(), upper.end(), upper.begin(),

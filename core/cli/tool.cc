@@ -84,19 +84,25 @@ std::string longOptions(const CLI::App& app) {
   return out;
 }
 
-// `--help-man` and `--help-options`: for the build, every subcommand of the tool at once.
-int describe(const Tool& tool, const Selection& selection, bool man) {
+// `--help-man`, `--help-options`, `--help-words`: for the build and for completion, every
+// subcommand that goes by the program's name at once.
+int describe(const Tool& tool, const Selection& selection, std::string_view what) {
   std::string out;
   for (const Subcommand& subcommand : tool.subcommands) {
     const bool chosen =
         selection.subcommand == &subcommand ||
         (!selection.group.empty() && subcommand.name.starts_with(selection.group + " "));
     if (!chosen) continue;
+    if (what == "--help-words") {
+      if (!selection.group.empty())
+        out += subcommand.name.substr(selection.group.size() + 1) + "\n";
+      continue;
+    }
     Globals globals;
     CLI::App app("", usageName(subcommand.name));
     globals.addTo(app);
     const std::function<int()> unused = subcommand.setup(app, globals);
-    out += man ? manPage(subcommand, app) : longOptions(app);
+    out += what == "--help-man" ? manPage(subcommand, app) : longOptions(app);
   }
   print(out);
   return 0;
@@ -168,8 +174,9 @@ int dispatch(int argc, char** argv, const Tool& tool) {
     selection = selectByName(tool, tool.program.substr(kToolPrefix.size()));
   }
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  if (arguments.size() == 1 && (arguments[0] == "--help-man" || arguments[0] == "--help-options")) {
-    return describe(tool, selection, arguments[0] == "--help-man");
+  static const std::set<std::string> kDescriptions{"--help-man", "--help-options", "--help-words"};
+  if (arguments.size() == 1 && kDescriptions.contains(arguments[0])) {
+    return describe(tool, selection, arguments[0]);
   }
   if (selection.subcommand != nullptr) return runOne(*selection.subcommand, std::move(arguments));
   return runGroup(tool, selection.group, std::move(arguments));

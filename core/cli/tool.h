@@ -46,7 +46,8 @@ struct Tool {
 // turns exceptions into one line on stderr and an exit code. SIGPIPE is ignored: a reader
 // that went away is an error of write. Usage errors exit 254 with a hint at --help.
 // For the build, with no other argument: `--help-man` prints the same text as a manual page
-// (man_page.h), `--help-options` the long options of every subcommand for shell completion.
+// (man_page.h); for completion `--help-options` the long options and `--help-words` a group's
+// words.
 int toolMain(int argc, char** argv, const Tool& tool);
 
 // Parses `arguments` (without a program name) into `app`. UsageError with the parser's reason and
