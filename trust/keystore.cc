@@ -24,8 +24,12 @@ struct Entry {
   bool mask = false;
 };
 
-Path rootDir(const Path& config) { return config / "trustedkeys" / "root.d"; }
-Path prefixDir(const Path& config) { return config / "trustedkeys" / "prefix.d"; }
+Path rootDir(const Path& config) {
+  return config / "trustedkeys" / "root.d";
+}
+Path prefixDir(const Path& config) {
+  return config / "trustedkeys" / "prefix.d";
+}
 
 Path ruleDir(const Path& config, const TrustRule& rule) {
   return rule.prefix ? prefixDir(config) / rule.prefix->str() : rootDir(config);
@@ -39,22 +43,23 @@ auto order(const Entry& entry) {
 }
 
 // Adds the file `name` of `dir` to `entries`, when it is a key or a mask.
-void addFile(const Path& path, const std::string& name, const TrustRule& rule,
-             std::size_t dirIndex, std::vector<Entry>& entries) {
+void addFile(const Path& path, const std::string& name, const TrustRule& rule, std::size_t dirIndex,
+             std::vector<Entry>& entries) {
+  if (name.starts_with('.')) return;  // a key that is just being written
   if (!isFingerprint(name)) {
     log::warn("ignoring {}: its name is not a key's fingerprint in lower-case hex",
-              quoted(path.string()));
+              printable(path.string()));
     return;
   }
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT && !exists(path)) return;  // removed since the directory was listed
+    if (errno == ENOENT && !actool::exists(path)) return;  // removed since the directory was listed
     throwErrno("looking at " + path.string());
   }
   // A link to /dev/null is an empty file too; not seeing it as one would be trusting more.
   const bool mask = S_ISCHR(status.st_mode) || (S_ISREG(status.st_mode) && status.st_size == 0);
   if (!mask && !S_ISREG(status.st_mode)) {
-    log::warn("ignoring {}: not a regular file", quoted(path.string()));
+    log::warn("ignoring {}: not a regular file", printable(path.string()));
     return;
   }
   entries.push_back({rule, name, path, dirIndex, mask});
@@ -76,11 +81,11 @@ void walkPrefixes(const Path& dir, const std::string& prefix, std::size_t dirInd
       if (schema::AcIdentifier::tryParse(inner)) {
         walkPrefixes(path, inner, dirIndex, entries);
       } else {
-        log::warn("ignoring {}: {} is no prefix of image names", quoted(path.string()),
-                  quoted(inner));
+        log::warn("ignoring {}: {} is no prefix of image names", printable(path.string()),
+                  printable(inner));
       }
-    } else if (prefix.empty()) {
-      log::warn("ignoring {}: keys for every name belong into root.d", quoted(path.string()));
+    } else if (prefix.empty() && !name.starts_with('.')) {
+      log::warn("ignoring {}: keys for every name belong into root.d", printable(path.string()));
     } else {
       addFile(path, name, TrustRule{schema::AcIdentifier::parse(prefix)}, dirIndex, entries);
     }
@@ -123,12 +128,14 @@ std::vector<const Entry*> inForce(const std::vector<Entry>& entries, const Trust
   return found;
 }
 
-TrustedKey toKey(const Entry& entry) { return {entry.rule, entry.fingerprint, entry.path}; }
+TrustedKey toKey(const Entry& entry) {
+  return {entry.rule, entry.fingerprint, entry.path};
+}
 
 // What is written as a file's name has to be one: "../x" must not leave the directory.
 void checkFingerprint(std::string_view fingerprint) {
   if (!isFingerprint(fingerprint)) {
-    throw UsageError("not a key's fingerprint in lower-case hex: " + quoted(fingerprint));
+    throw UsageError("not a key's fingerprint in lower-case hex: " + printable(fingerprint));
   }
 }
 
@@ -157,7 +164,7 @@ std::string parseFingerprint(std::string_view text) {
     out += c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
   }
   if (!isFingerprint(out)) {
-    throw UsageError("not a key's fingerprint: " + quoted(text),
+    throw UsageError("not a key's fingerprint: " + printable(text),
                      "give all 40 hex digits, as 'actool trust list' shows them");
   }
   return out;
@@ -167,7 +174,9 @@ bool TrustRule::covers(const schema::AcIdentifier& name) const {
   return !prefix || hasPathPrefix(name.str(), prefix->str());
 }
 
-std::string TrustRule::str() const { return prefix ? "prefix " + prefix->str() : "root"; }
+std::string TrustRule::str() const {
+  return prefix ? "prefix " + prefix->str() : "root";
+}
 
 std::vector<TrustedKey> Keystore::list() const {
   const std::vector<Entry> entries = load(dirs_);

@@ -28,7 +28,8 @@ std::uint8_t byteAt(std::string_view text, std::size_t i) {
 
 std::size_t bigEndian(std::string_view bytes) {
   std::size_t value = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) value = value << 8 | byteAt(bytes, i);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    value = value << 8 | byteAt(bytes, i);
   return value;
 }
 
@@ -113,8 +114,7 @@ void decodeBase64(const std::string& text, std::string& out) {
       }
       const int digit = base64Value(c);
       if (digit < 0 || padding > 0) {
-        throw TrustError("broken armour: " + quoted(std::string_view(&c, 1)) +
-                         " is not base64");
+        throw TrustError("broken armour: " + printable(std::string_view(&c, 1)) + " is not base64");
       }
       value = value << 6 | static_cast<std::uint32_t>(digit);
     }
@@ -140,7 +140,7 @@ std::optional<std::string> dearmor(std::string_view text, std::string_view kind)
       const auto found = line.substr(kBegin.size(), line.size() - kBegin.size() - kDashes.size());
       if (state != State::outside) throw TrustError("broken armour: a block in a block");
       if (found != kind) {
-        throw TrustError("a PGP " + quoted(found) + " where a PGP " + std::string(kind) +
+        throw TrustError("a PGP " + printable(found) + " where a PGP " + std::string(kind) +
                          " should be");
       }
       state = State::headers;
@@ -200,8 +200,9 @@ SignaturePacket readSignature(std::string_view body) {
   const std::size_t type = reader.number(1);
   // A text signature (0x01) also fits texts with other line ends: other bytes.
   if (type != 0) {
-    throw TrustError(fmt::format("OpenPGP signature of type 0x{:02x}, not over a binary file", type),
-                     "sign with 'gpg --armor --detach-sign'");
+    throw TrustError(
+        fmt::format("OpenPGP signature of type 0x{:02x}, not over a binary file", type),
+        "sign with 'gpg --armor --detach-sign'");
   }
   SignaturePacket signature;
   reader.take(1);  // public-key algorithm
@@ -227,8 +228,8 @@ DetachedSignature parseDetachedSignature(std::string_view text) {
   }
   for (const Packet& packet : splitPackets(out.packets)) {
     if (packet.tag != kSignatureTag) {
-      throw TrustError(fmt::format("not a detached OpenPGP signature: packet of type {}",
-                                   packet.tag));
+      throw TrustError(
+          fmt::format("not a detached OpenPGP signature: packet of type {}", packet.tag));
     }
     out.signatures.push_back(readSignature(packet.body));
   }
@@ -272,8 +273,7 @@ std::string parsePublicKeys(std::string_view text, std::string_view what) {
           out += packet.whole;
           break;
         default:
-          throw TrustError(fmt::format("not an OpenPGP public key: packet of type {}",
-                                       packet.tag));
+          throw TrustError(fmt::format("not an OpenPGP public key: packet of type {}", packet.tag));
       }
     }
     if (out.empty()) throw TrustError("no OpenPGP public key");
@@ -283,16 +283,26 @@ std::string parsePublicKeys(std::string_view text, std::string_view what) {
 
 std::string hashAlgorithmName(int algorithm) {
   switch (algorithm) {
-    case 1: return "MD5";
-    case 2: return "SHA-1";
-    case 3: return "RIPEMD-160";
-    case 8: return "SHA-256";
-    case 9: return "SHA-384";
-    case 10: return "SHA-512";
-    case 11: return "SHA-224";
-    case 12: return "SHA3-256";
-    case 14: return "SHA3-512";
-    default: return "hash algorithm " + std::to_string(algorithm);
+    case 1:
+      return "MD5";
+    case 2:
+      return "SHA-1";
+    case 3:
+      return "RIPEMD-160";
+    case 8:
+      return "SHA-256";
+    case 9:
+      return "SHA-384";
+    case 10:
+      return "SHA-512";
+    case 11:
+      return "SHA-224";
+    case 12:
+      return "SHA3-256";
+    case 14:
+      return "SHA3-512";
+    default:
+      return "hash algorithm " + std::to_string(algorithm);
   }
 }
 
