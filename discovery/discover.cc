@@ -37,10 +37,16 @@ std::string notForThisName(std::string_view tagName, std::string_view prefix) {
   return fmt::format("its {} tag is for \"{}\"", tagName, printable(prefix, 80));
 }
 
+// The errors of a client name the URL already.
+std::string describe(const Attempt& attempt) {
+  if (attempt.reason.find(attempt.url) != std::string::npos) return attempt.reason;
+  return fmt::format("{}: {}", attempt.url, attempt.reason);
+}
+
 std::string describe(const std::vector<Attempt>& trail) {
   std::vector<std::string> parts;
   for (const Attempt& attempt : trail)
-    parts.push_back(fmt::format("{}: {}", attempt.url, attempt.reason));
+    parts.push_back(describe(attempt));
   return join(parts, "; ");
 }
 
@@ -120,7 +126,7 @@ void Discoverer::walk(const schema::AcIdentifier& name, std::string_view what, c
     if (trail.back().result == Attempt::Result::page) {
       trail.back().reason = take(asked.tags);
       if (trail.back().reason.empty()) return;
-      log::debug("{}: {}", trail.back().url, trail.back().reason);
+      log::debug("{}", describe(trail.back()));
     }
     const bool answered = std::any_of(
         asked.attempts.begin(), asked.attempts.end(),
@@ -171,7 +177,7 @@ Attempt Discoverer::request(const std::string& url, std::vector<MetaTag>& tags) 
     // The reason is told with the others when nothing serves.
     attempt.reason = error.what();
   }
-  if (attempt.result != Attempt::Result::page) log::debug("{}: {}", url, attempt.reason);
+  if (attempt.result != Attempt::Result::page) log::debug("{}", describe(attempt));
   return attempt;
 }
 
