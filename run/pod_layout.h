@@ -15,7 +15,6 @@
 //     stage1/rootfs/                          the stage1 tree. With overlay: the upper layer and,
 //     in
 //                                             the pod's mount namespace, the mount; else a copy
-//     stage1/rootfs/opt/stage2/<app>/manifest the image's manifest again, as rkt has it
 //     stage1/rootfs/opt/stage2/<app>/rootfs/  the app's root: an overlay mount or a copy
 //     stage1/rootfs/rkt/status/<app>          written by stage1: exit status as decimal text
 //     stage1/rootfs/rkt/env/<app>             reserved for stage1

@@ -1,0 +1,196 @@
+// stop, rm and gc: the end of pods.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <CLI/CLI.hpp>
+
+#include "cas/layout.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/cli/table.h"
+#include "run/commands.h"
+#include "run/duration.h"
+#include "run/first_error.h"
+#include "run/garbage.h"
+#include "run/pod.h"
+#include "run/stage1.h"
+
+namespace actool::run {
+namespace {
+
+PodsLayout podsOf(const cli::Globals& globals) {
+  return PodsLayout(cas::StoreLayout(globals.dir).podsDir());
+}
+
+struct PodArguments {
+  std::vector<std::string> uuids;
+  std::string uuidFile;
+};
+
+void addPodArguments(CLI::App& app, PodArguments& arguments) {
+  app.add_option("UUID", arguments.uuids, "pods' UUIDs or the beginnings of them");
+  app.add_option("--uuid-file", arguments.uuidFile, "read the UUID from a file");
+}
+
+std::vector<std::string> chosenUuids(const PodArguments& arguments) {
+  if (arguments.uuids.empty() == arguments.uuidFile.empty()) {
+    throw UsageError("which pods?", "give UUIDs, or --uuid-file=FILE");
+  }
+  if (!arguments.uuidFile.empty()) return {readUuidFile(arguments.uuidFile)};
+  return arguments.uuids;
+}
+
+// For a stage1 without a stop entry point.
+void signalPod(const Pod& pod, int signal) {
+  const std::optional<pid_t> pid = pod.pid();
+  if (!pid) {
+    throw Error(fmt::format("pod {} has not written its PID yet", pod.uuid().str()),
+                "try again, or wait with actool status --wait-ready");
+  }
+  // The PID may be another process's by now. A descriptor pins the process; if the pod still
+  // holds its lock after that, the descriptor is of the pod's process.
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+  if (!process) {
+    if (errno == ESRCH) return;
+    throwErrno(fmt::format("opening process {} of pod {}", *pid, pod.uuid().str()));
+  }
+  if (pod.state() != PodState::running) return;
+  if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
+    throwErrno(fmt::format("signalling process {} of pod {}", *pid, pod.uuid().str()));
+  }
+}
+
+void stopPod(const Pod& pod, bool force) {
+  const PodState state = pod.state();
+  switch (state) {
+    case PodState::running:
+      break;
+    case PodState::exited:
+    case PodState::exitedGarbage:
+    case PodState::exitedDeleting:
+      log::info("pod {} has ended already", pod.uuid().str());
+      return;
+    default:
+      throw Error(
+          fmt::format("pod {} is not running, it is {}", pod.uuid().str(), podStateName(state)));
+  }
+  std::vector<std::string> arguments;
+  if (force) arguments.emplace_back("--force");
+  arguments.push_back(pod.uuid().str());
+  const auto status = withContext("stopping pod " + pod.uuid().str(), [&] {
+    return runEntryPoint(pod.layout(), kStage1Stop, arguments);
+  });
+  if (!status) {
+    signalPod(pod, force ? SIGKILL : SIGTERM);
+  } else if (!status->ok()) {
+    throw Error(
+        fmt::format("stopping pod {}: the stage1's stop {}", pod.uuid().str(), status->describe()));
+  }
+  cli::print(pod.uuid().str() + "\n");
+}
+
+int stopPods(const cli::Globals& globals, const PodArguments& arguments, bool force) {
+  FirstError errors;
+  for (const std::string& uuid : chosenUuids(arguments))
+    errors.attempt([&] { stopPod(Pod::find(podsOf(globals), uuid), force); });
+  errors.rethrow();
+  return 0;
+}
+
+int removePods(const cli::Globals& globals, const PodArguments& arguments) {
+  FirstError errors;
+  for (const std::string& uuid : chosenUuids(arguments)) {
+    errors.attempt([&] {
+      Pod pod = Pod::find(podsOf(globals), uuid);
+      removePod(pod, globals);
+      cli::print(pod.uuid().str() + "\n");
+    });
+  }
+  errors.rethrow();
+  return 0;
+}
+
+struct GcArguments {
+  std::string gracePeriod = "30m";
+  std::string expirePrepared = "24h";
+  bool markOnly = false;
+};
+
+int gcPods(const cli::Globals& globals, const GcArguments& arguments) {
+  const GcOptions options{
+      .gracePeriod = requireDuration(arguments.gracePeriod, "--grace-period"),
+      .expirePrepared = requireDuration(arguments.expirePrepared, "--expire-prepared"),
+      .markOnly = arguments.markOnly};
+  for (const Uuid& uuid : collectGarbage(podsOf(globals), options, globals, systemClock()))
+    cli::print(uuid.str() + "\n");
+  return 0;
+}
+
+}  // namespace
+
+cli::Subcommand stopCommand() {
+  return {
+      .name = "stop",
+      .summary = "Asks running pods to end",
+      .details =
+          "Asks each pod's stage1 to end it: its apps get SIGTERM, and with --force SIGKILL. "
+          "Prints "
+          "the UUIDs of the pods that were asked, and does not wait for them: `actool status "
+          "--wait` does.\n\nExample:\n"
+          "  actool stop 5bc080ca",
+      .setup =
+          [](CLI::App& app, cli::Globals& globals) {
+            const auto arguments = std::make_shared<PodArguments>();
+            const auto force = std::make_shared<bool>(false);
+            addPodArguments(app, *arguments);
+            app.add_flag("--force", *force, "end it at once");
+            return [arguments, force, &globals] { return stopPods(globals, *arguments, *force); };
+          },
+  };
+}
+
+cli::Subcommand rmCommand() {
+  return {
+      .name = "rm",
+      .summary = "Removes pods that do not run",
+      .details =
+          "Removes each pod at once, without a grace period. A running pod is not removed, exit "
+          "code 250. Prints the UUIDs of the removed pods.\n\nExample:\n"
+          "  actool rm --uuid-file=/run/web.uuid",
+      .setup =
+          [](CLI::App& app, cli::Globals& globals) {
+            const auto arguments = std::make_shared<PodArguments>();
+            addPodArguments(app, *arguments);
+            return [arguments, &globals] { return removePods(globals, *arguments); };
+          },
+  };
+}
+
+cli::Subcommand gcCommand() {
+  return {
+      .name = "gc",
+      .summary = "Removes pods that have ended",
+      .details =
+          "Marks the pods that have ended, and removes those that were marked longer ago than the "
+          "grace period, along with failed preparations. To be run from a timer. Prints the UUIDs "
+          "of the removed pods.\n\nExample:\n"
+          "  actool gc --grace-period=0s",
+      .setup =
+          [](CLI::App& app, cli::Globals& globals) {
+            const auto arguments = std::make_shared<GcArguments>();
+            app.add_option("--grace-period", arguments->gracePeriod,
+                           "how long ended pods stay (30m)");
+            app.add_option("--expire-prepared", arguments->expirePrepared,
+                           "how long prepared pods wait to be run (24h)");
+            app.add_flag("--mark-only", arguments->markOnly, "mark ended pods, remove nothing");
+            return [arguments, &globals] { return gcPods(globals, *arguments); };
+          },
+  };
+}
+
+}  // namespace actool::run

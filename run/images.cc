@@ -1,0 +1,197 @@
+#include "run/images.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <optional>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/fd.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/base/process.h"
+#include "core/base/strings.h"
+#include "core/cli/tool.h"
+
+namespace actool::run {
+namespace {
+
+// A record is a line; what another tool says of an error is a line too.
+constexpr std::size_t kMaxAnswer = 1 << 20;
+
+template <typename... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <typename... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+// The argument as it would be typed.
+std::string argumentText(const record::ImageArg& argument) {
+  return std::visit(Overloaded{
+                        [](const schema::AppRef& name) { return name.str(); },
+                        [](const schema::ImageIdPrefix& prefix) { return prefix.str(); },
+                        [](const record::FileArg& file) { return file.path.string(); },
+                        [](const record::UrlArg& url) { return url.url; },
+                        [](const record::TorrentArg& torrent) { return torrent.uri; },
+                        [](const record::RegistryArg& reference) { return reference.reference; },
+                    },
+                    argument);
+}
+
+ExitCode exitCodeOf(const ExitStatus& status) {
+  switch (status.signaled ? 0 : status.value) {
+    case static_cast<int>(ExitCode::inUse):
+      return ExitCode::inUse;
+    case static_cast<int>(ExitCode::network):
+      return ExitCode::network;
+    case static_cast<int>(ExitCode::notFound):
+      return ExitCode::notFound;
+    case static_cast<int>(ExitCode::notTrusted):
+      return ExitCode::notTrusted;
+    default:
+      return ExitCode::failure;
+  }
+}
+
+UniqueFd memoryFile(const char* name) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (!fd) throwErrno("making a file in memory");
+  return fd;
+}
+
+std::string rewoundText(const UniqueFd& fd, std::string_view what) {
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0) throwErrno("rewinding " + std::string(what));
+  return readAll(fd.get(), kMaxAnswer, what);
+}
+
+schema::ImageId onlyId(std::string_view answer, std::string_view tool, std::string_view what) {
+  std::optional<schema::ImageId> id;
+  for (const std::string_view line : split(answer, '\n')) {
+    if (trim(line).empty()) continue;
+    if (id) throw Error(fmt::format("{} named several images for {}", tool, what));
+    id = schema::ImageId::parse(trim(line));
+  }
+  if (!id) throw Error(fmt::format("{} named no image for {}", tool, what));
+  return *id;
+}
+
+}  // namespace
+
+PullPolicy parsePullPolicy(std::string_view word) {
+  if (word == "new") return PullPolicy::onlyNew;
+  if (word == "update") return PullPolicy::update;
+  if (word == "never") return PullPolicy::never;
+  throw UsageError(fmt::format("--pull-policy: '{}' is not known", printable(word)),
+                   "it is one of new, update and never");
+}
+
+schema::ImageId Images::find(std::string_view text) {
+  const record::ImageArg argument = record::parseImageArg(text);
+  if (const auto* prefix = std::get_if<schema::ImageIdPrefix>(&argument)) {
+    return store_.resolve(*prefix);
+  }
+  if (std::holds_alternative<schema::AppRef>(argument) && policy_ != PullPolicy::update) {
+    if (const auto id = resolve(text)) return *id;
+    if (policy_ == PullPolicy::never) {
+      throw NotFoundError(fmt::format("no image {} in the store", printable(text)),
+                          "--pull-policy=never keeps it from being fetched");
+    }
+  }
+  return fetch(text);
+}
+
+std::optional<schema::ImageId> Images::resolve(std::string_view text) {
+  // The answer and the complaint are kept apart, so that "not found" can stay unsaid when
+  // fetching comes next. Files in memory take both without a reader that could stall either.
+  const UniqueFd out = memoryFile("resolve-out");
+  const UniqueFd complaint = memoryFile("resolve-err");
+  SpawnOptions options;
+  options.argv = cli::toolCommand("actool-image", globals_, {"resolve", std::string(text)});
+  const UniqueFd null = openFile("/dev/null", 0);
+  options.fds = {{0, null.get()}, {1, out.get()}, {2, complaint.get()}};
+  const ExitStatus status = Child::spawn(options).wait();
+  if (!status.signaled && status.value == static_cast<int>(ExitCode::notFound)) return std::nullopt;
+  writeAll(STDERR_FILENO, rewoundText(complaint, "actool-image's messages"), "standard error");
+  if (!status.ok()) {
+    throw Error(fmt::format("looking up {}: actool-image {}", printable(text), status.describe()),
+                {}, exitCodeOf(status));
+  }
+  const std::string answer = rewoundText(out, "actool-image's answer");
+  const record::Record record = record::parseLine(trim(answer));
+  const auto* image = std::get_if<record::Image>(&record);
+  if (image == nullptr) throw Error("actool-image resolve answered with no image record");
+  return image->id;
+}
+
+schema::ImageId Images::fetch(std::string_view text) {
+  if (policy_ == PullPolicy::never) {
+    throw NotFoundError(fmt::format("{} is not in the store", printable(text)),
+                        "--pull-policy=never keeps it from being fetched");
+  }
+  const std::string policy = policy_ == PullPolicy::update ? "update" : "new";
+  const CommandResult result =
+      runCommand(cli::toolCommand("actool-fetch", globals_,
+                                  {"--format=id", "--pull-policy=" + policy, std::string(text)}),
+                 kMaxAnswer);
+  if (!result.status.ok()) {
+    throw Error(
+        fmt::format("fetching {}: actool-fetch {}", printable(text), result.status.describe()), {},
+        exitCodeOf(result.status));
+  }
+  return onlyId(result.out, "actool-fetch", printable(text));
+}
+
+schema::ImageId Images::fetchRecord(const record::Discovered& discovered) {
+  const CommandResult result =
+      runCommand(cli::toolCommand("actool-fetch", globals_, {"--format=id"}), kMaxAnswer,
+                 dumpLine(discovered.toJson()) + "\n");
+  if (!result.status.ok()) {
+    throw Error(fmt::format("fetching {}: actool-fetch {}", discovered.requested.str(),
+                            result.status.describe()),
+                {}, exitCodeOf(result.status));
+  }
+  return onlyId(result.out, "actool-fetch", discovered.requested.str());
+}
+
+schema::ImageId Images::fromRecord(record::Image image) {
+  // The record came through a pipe: what counts is what the store has under that ID.
+  const schema::ImageManifest manifest = store_.manifest(image.id);
+  image.name = manifest.name;
+  image.labels = manifest.labels;
+  image.checkMatches();
+  return image.id;
+}
+
+std::vector<schema::ImageId> Images::fromRecords(int fd) {
+  std::vector<schema::ImageId> ids;
+  record::forEachRecord(fd, [&](record::Record record) {
+    ids.push_back(std::visit(
+        Overloaded{
+            [&](record::Image& image) { return fromRecord(std::move(image)); },
+            [&](const record::Discovered& discovered) { return fetchRecord(discovered); },
+            [&](const record::ImageArg& argument) { return find(argumentText(argument)); },
+        },
+        record));
+  });
+  return ids;
+}
+
+Path Images::renderedRoot(const schema::ImageId& id) {
+  if (const auto root = store_.renderedRoot(id)) return *root;
+  log::debug("rendering {}", id.str());
+  const CommandResult result =
+      runCommand(cli::toolCommand("actool-image", globals_, {"render", id.str()}), kMaxAnswer);
+  if (!result.status.ok()) {
+    throw Error(
+        fmt::format("rendering {}: actool-image {}", id.shortForm(), result.status.describe()), {},
+        exitCodeOf(result.status));
+  }
+  const auto root = store_.renderedRoot(id);
+  if (!root) throw Error("actool-image rendered no tree of " + id.shortForm());
+  return *root;
+}
+
+}  // namespace actool::run

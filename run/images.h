@@ -1,0 +1,51 @@
+// From what an operator names to an image in the store, by asking other tools where this one
+// has no database and no network.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cas/layout.h"
+#include "core/cli/globals.h"
+#include "core/record/record.h"
+#include "core/schema/image_id.h"
+
+namespace actool::run {
+
+enum class PullPolicy { onlyNew, update, never };   // rkt's "new", "update", "never"
+PullPolicy parsePullPolicy(std::string_view word);  // throws UsageError
+
+class Images {
+ public:
+  Images(const cli::Globals& globals, PullPolicy policy)
+      : globals_(globals), policy_(policy), store_(cas::StoreLayout(globals.dir)) {}
+
+  const cas::StoreReader& store() const { return store_; }
+
+  // An image ID or prefix is looked up in the store, with no other process. A name is resolved
+  // by `actool-image resolve`, and fetched as the policy says; everything else is fetched.
+  schema::ImageId find(std::string_view text);
+  // For a file or URL that is fetched in any case (a stage1's location).
+  schema::ImageId fetch(std::string_view text);
+  // In the store, by `actool-image resolve`; nothing when it is not there.
+  std::optional<schema::ImageId> resolve(std::string_view text);
+
+  // The images of the records on standard input, in their order. What an "image" record says
+  // of name and labels is checked again, against the store; "discovered" records and bare
+  // arguments are fetched or found.
+  std::vector<schema::ImageId> fromRecords(int fd);
+
+  // The root of the rendered tree, rendered by `actool-image render` when there is none yet.
+  Path renderedRoot(const schema::ImageId& id);
+
+ private:
+  schema::ImageId fromRecord(record::Image image);
+  schema::ImageId fetchRecord(const record::Discovered& discovered);
+
+  const cli::Globals& globals_;
+  PullPolicy policy_;
+  cas::StoreReader store_;
+};
+
+}  // namespace actool::run

@@ -1,0 +1,126 @@
+#include "run/prepare.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "run/mounts.h"
+
+extern "C" char** environ;
+
+namespace actool::run {
+namespace {
+
+void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
+  if (volume.kind != schema::Volume::Kind::empty) return;
+  const Path path = layout.sharedVolume(volume.name);
+  makeDirs(path, 0755);
+  char* end = nullptr;
+  const unsigned long mode = std::strtoul(volume.mode.c_str(), &end, 8);
+  if (*end != '\0' || mode > 07777) {
+    throw UsageError(fmt::format("volume {}: mode '{}' is not an octal file mode",
+                                 volume.name.str(), printable(volume.mode)));
+  }
+  if (::chown(path.c_str(), volume.uid, volume.gid) != 0 ||
+      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
+    throwErrno("setting owner and mode of volume " + volume.name.str());
+  }
+}
+
+// Lays an overlay, or copies. False: copied.
+bool mountOrCopy(const Overlay& overlay, bool overlayWanted, std::string_view what) {
+  if (overlayWanted) {
+    if (mountOverlay(overlay)) return true;
+    log::warn("overlayfs is not to be had for {}: its tree is copied", what);
+  }
+  copyTree(overlay.lower, overlay.target);
+  return false;
+}
+
+}  // namespace
+
+void writePodManifest(const Pod& pod, const schema::PodManifest& manifest) {
+  writeFilePlain(pod.layout().manifest(), dumpPretty(manifest.toJson()) + "\n");
+  writeFilePlain(pod.layout().created(), "");
+}
+
+void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
+                const std::vector<AppSource>& apps) {
+  const PodLayout layout = pod.layout();
+  makeDirs(layout.stage1Rootfs(), 0755);
+  writeFilePlain(layout.stage1Manifest(), stage1.manifest);
+  writeFilePlain(layout.stage1TreeFile(), stage1.rootfs.string() + "\n");
+  makeDirs(layout.stage1Work(), 0700);
+  makeDirs(layout.statusDir(), 0755);
+  for (const AppSource& app : apps) {
+    makeDirs(layout.appInfoDir(app.name), 0755);
+    writeFilePlain(layout.appManifest(app.name), app.imageManifest);
+    writeFilePlain(layout.appTreeFile(app.name), app.tree.string() + "\n");
+    makeDirs(layout.appRootfs(app.name), 0755);
+    makeDirs(layout.appUpper(app.name), 0755);
+    makeDirs(layout.appWork(app.name), 0700);
+    copyDirAttributes(app.tree, layout.appUpper(app.name));
+  }
+  copyDirAttributes(stage1.rootfs, layout.stage1Rootfs());
+
+  for (const schema::Volume& volume : manifest.volumes)
+    makeEmptyVolume(layout, volume);
+  for (const schema::RuntimeApp& app : manifest.apps) {
+    for (const schema::Mount& mount : app.mounts)
+      if (mount.appVolume) makeEmptyVolume(layout, *mount.appVolume);
+  }
+}
+
+void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSource>& apps,
+                bool overlayWanted) {
+  const PodLayout layout = pod.layout();
+  const Path root = layout.stage1Rootfs();
+  if (!mountOrCopy({stage1.rootfs, root, layout.stage1Work(), root}, overlayWanted, "the stage1")) {
+    // Its absence tells that stage1/rootfs is the whole tree.
+    if (::unlink(layout.stage1TreeFile().c_str()) != 0) {
+      throwErrno("removing " + layout.stage1TreeFile().string());
+    }
+  }
+  for (const AppSource& app : apps) {
+    mountOrCopy(
+        {app.tree, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},
+        overlayWanted, "app " + app.name.str());
+  }
+}
+
+void execStage1(const Pod& pod, const Stage1& stage1, const Stage1Options& options,
+                bool nullStdin) {
+  const PodLayout layout = pod.layout();
+  const std::string program = (layout.stage1Rootfs() / stage1.runEntry).string();
+  const std::vector<std::string> arguments = runArguments(options, stage1.version, pod.uuid());
+  std::vector<char*> argv{const_cast<char*>(program.c_str())};  // execve(2) does not write there
+  for (const std::string& argument : arguments)
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+
+  if (::chdir(layout.dir().c_str()) != 0) throwErrno("entering " + layout.dir().string());
+  if (nullStdin) {
+    const UniqueFd null = openFile("/dev/null", O_RDONLY);
+    if (::dup2(null.get(), STDIN_FILENO) < 0) throwErrno("closing standard input");
+  }
+  if (::setenv(kLockFdVariable, std::to_string(pod.fd()).c_str(), 1) != 0 ||
+      ::fcntl(pod.fd(), F_SETFD, 0) != 0) {
+    throwErrno("handing the pod's lock to the stage1");
+  }
+  // An ignored signal stays ignored over exec, which no app expects.
+  ::signal(SIGPIPE, SIG_DFL);
+  log::debug("executing {} {}", program, join(arguments, " "));
+  ::execve(program.c_str(), argv.data(), environ);
+  throwErrno("executing the stage1 " + program);
+}
+
+}  // namespace actool::run

@@ -1,0 +1,39 @@
+// Stage0's work on a pod's directory, and the hand-over to stage1.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/schema/pod_manifest.h"
+#include "run/pod.h"
+#include "run/stage1.h"
+
+namespace actool::run {
+
+// What one app of the pod is made from.
+struct AppSource {
+  schema::AcName name;
+  std::string imageManifest;  // the bytes
+  Path tree;                  // the rendered tree's root
+};
+
+// The pod's manifest and its time of creation. To be written before anything else: garbage
+// collection of images looks into pod manifests. Nothing is synced here or later: a pod does not
+// outlive the machine's run.
+void writePodManifest(const Pod& pod, const schema::PodManifest& manifest);
+
+// Makes everything else docs/pods.md lists but the trees. The pod is in phase `prepare` and locked.
+void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
+                const std::vector<AppSource>& apps);
+
+// Mounts (or, where overlay is not to be had or not `wanted`, copies) the stage1's and the apps'
+// trees. This process has a mount namespace of its own, the pod is in phase `run`.
+void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSource>& apps,
+                bool overlayWanted);
+
+// Execs the stage1's run entry point in the pod's directory with the lock's descriptor open.
+// Throws when that fails; does not return.
+[[noreturn]] void execStage1(const Pod& pod, const Stage1& stage1, const Stage1Options& options,
+                             bool nullStdin);
+
+}  // namespace actool::run

@@ -1,0 +1,452 @@
+#include "run/run_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "core/cli/tool.h"
+
+namespace actool::run {
+namespace {
+
+// A file of environment variables is typed by hand.
+constexpr std::size_t kMaxEnvFile = 1 << 20;
+
+constexpr std::string_view kPodGroup = "Pod options";
+constexpr std::string_view kAppGroup = "App options, after the image they are for";
+constexpr std::string_view kCommand = "actool run";
+
+using Setter = std::function<void(const std::string&)>;
+
+CLI::Option* addEach(CLI::App& app, const std::string& names, Setter set, const std::string& help,
+                     const std::string& type) {
+  return app
+      .add_option_function<std::vector<std::string>>(
+          names,
+          [set = std::move(set)](const std::vector<std::string>& values) {
+            for (const std::string& value : values)
+              set(value);
+          },
+          help)
+      ->type_name(type);
+}
+
+void requireOneOf(std::string_view option, const std::string& value,
+                  const std::vector<std::string>& allowed) {
+  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
+  throw UsageError(fmt::format("{}: '{}' is not known", option, printable(value)),
+                   "it is one of " + join(allowed, ", "));
+}
+
+void checkNet(const std::string& value) {
+  if (value == "none" || value == "host") return;
+  throw UsageError(fmt::format("--net: there is no network '{}'", printable(value)),
+                   "there are --net=none (only loopback, the default) and --net=host");
+}
+
+void addStage1Options(CLI::App& app, Stage1Request& request) {
+  const auto add = [&](const std::string& option, Stage1Request::Kind kind, const std::string& help,
+                       const std::string& type) {
+    addEach(
+        app, option,
+        [&request, kind](const std::string& value) {
+          if (request.kind != Stage1Request::Kind::standard) {
+            throw UsageError("only one of the options --stage1-* may be given");
+          }
+          request = {kind, value};
+        },
+        help, type)
+        ->group("Stage1 options");
+  };
+  using Kind = Stage1Request::Kind;
+  add("--stage1-path", Kind::path, "a directory or an image file to use as stage1", "PATH");
+  add("--stage1-from-dir", Kind::fromDir, "a name in the stage1 directory (native)", "NAME");
+  add("--stage1-name", Kind::name, "the name of an image to use as stage1", "NAME");
+  add("--stage1-hash", Kind::hash, "the ID of an image in the store to use as stage1", "ID");
+  add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
+}
+
+void addPodOptions(CLI::App& app, PodOptions& pod) {
+  const auto conflict = [&pod](const std::string& word) { pod.manifestConflicts.push_back(word); };
+  const std::string group(kPodGroup);
+  app.add_flag_callback(
+         "--inherit-env",
+         [&pod, conflict] {
+           pod.inheritEnv = true;
+           conflict("--inherit-env");
+         },
+         "give apps the variables of this environment that they do not set")
+      ->group(group);
+  addEach(
+      app, "--set-env",
+      [&pod, conflict](const std::string& value) {
+        pod.setEnv.push_back(parseEnvVar(value, "--set-env"));
+        conflict("--set-env");
+      },
+      "a variable for all apps; may be repeated", "NAME=VALUE")
+      ->group(group);
+  addEach(
+      app, "--set-env-file",
+      [&pod, conflict](const std::string& value) {
+        for (schema::EnvVar& variable : parseEnvFile(value))
+          pod.setEnvFiles.push_back(std::move(variable));
+        conflict("--set-env-file");
+      },
+      "a file of variables for all apps", "FILE")
+      ->group(group);
+  addEach(
+      app, "--volume",
+      [&pod, conflict](const std::string& value) {
+        pod.volumes.push_back(
+            withContext("--volume", [&] { return schema::Volume::parseOption(value); }));
+        conflict("--volume");
+      },
+      "a volume for the apps' mount points", "NAME,kind=host|empty,...")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--net",
+         [&pod](const std::string& value) {
+           checkNet(value);
+           pod.net = value;
+         },
+         "none (only loopback, the default) or host")
+      ->group(group)
+      ->type_name("=NET");
+  app.add_flag("--interactive", pod.interactive, "give the app this standard input; one app only")
+      ->group(group);
+  addEach(
+      app, "--uuid-file-save",
+      [&pod](const std::string& value) { pod.uuidFileSave = std::filesystem::absolute(value); },
+      "write the pod's UUID to a file before it starts", "FILE")
+      ->group(group);
+  app.add_option("--hostname", pod.hostname, "the pod's host name")->group(group);
+  addEach(
+      app, "--pod-manifest",
+      [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
+      "run the pod of this manifest; no images are given then", "FILE")
+      ->group(group);
+  addEach(
+      app, "--pull-policy",
+      [&pod, conflict](const std::string& value) {
+        pod.pullPolicy = parsePullPolicy(value);
+        conflict("--pull-policy");
+      },
+      "when images are fetched: new, update or never", "POLICY")
+      ->group(group);
+  app.add_flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
+      ->group(group);
+  addEach(
+      app, "--ipc",
+      [&pod](const std::string& value) {
+        requireOneOf("--ipc", value, {"auto", "private", "parent"});
+        pod.ipc = value == "auto" ? "" : value;
+      },
+      "the IPC namespace: auto, private or parent (the host's)", "MODE")
+      ->group(group);
+  addEach(
+      app, "--dns",
+      [&pod](const std::string& value) {
+        requireOneOf("--dns", value, {"host", "none"});
+        pod.dnsResolv = value;
+      },
+      "the apps' /etc/resolv.conf: host (the host's) or none", "MODE")
+      ->group(group);
+  addEach(
+      app, "--hosts-entry",
+      [&pod](const std::string& value) {
+        requireOneOf("--hosts-entry", value, {"host"});
+        pod.dnsHosts = value;
+      },
+      "host: the apps see the host's /etc/hosts", "MODE")
+      ->group(group);
+  addStage1Options(app, pod.stage1);
+}
+
+void addMountOption(CLI::App& app, std::vector<schema::Mount>& mounts, std::string_view group) {
+  addEach(
+      app, "--mount", [&mounts](const std::string& value) { mounts.push_back(parseMount(value)); },
+      "mount a volume; before the first image: in all apps", "volume=NAME,target=PATH")
+      ->group(std::string(group));
+}
+
+void addAppOptions(CLI::App& app, AppOptions& options) {
+  const std::string group(kAppGroup);
+  app.add_option("--exec", options.exec, "the program to run instead of the image's")
+      ->group(group)
+      ->type_name("PATH");
+  app.add_option("--user", options.user, "user name, number or a path whose owner is meant")
+      ->group(group)
+      ->type_name("USER");
+  app.add_option("--group", options.group, "group name, number or a path whose group is meant")
+      ->group(group)
+      ->type_name("GROUP");
+  addEach(
+      app, "--working-dir",
+      [&options](const std::string& value) {
+        if (!value.starts_with('/')) {
+          throw UsageError(
+              fmt::format("--working-dir: '{}' is not an absolute path", printable(value)));
+        }
+        options.workingDir = value;
+      },
+      "the directory to run in", "DIR")
+      ->group(group);
+  addEach(
+      app, "--environment",
+      [&options](const std::string& value) {
+        options.environment.push_back(parseEnvVar(value, "--environment"));
+      },
+      "a variable for this app; may be repeated", "NAME=VALUE")
+      ->group(group);
+  addEach(
+      app, "--name",
+      [&options](const std::string& value) {
+        options.name = withContext("--name", [&] { return schema::AcName::parse(value); });
+      },
+      "the app's name in the pod", "NAME")
+      ->group(group);
+  app.add_flag("--readonly-rootfs", options.readOnlyRootfs, "mount the app's root read-only")
+      ->group(group);
+  addMountOption(app, options.mounts, group);
+}
+
+// The options of one group of words.
+struct PodParser {
+  explicit PodParser(cli::Globals& globals, PodOptions& pod) : app("", std::string(kCommand)) {
+    globals.addTo(app);
+    addPodOptions(app, pod);
+    addMountOption(app, pod.mounts, kPodGroup);
+  }
+  CLI::App app;
+  std::vector<std::string> words;
+};
+
+struct AppParser {
+  explicit AppParser(AppOptions& options) : app("", std::string(kCommand)) {
+    addAppOptions(app, options);
+  }
+  CLI::App app;
+  std::vector<std::string> words;
+};
+
+std::vector<std::string> allOptionNames() {
+  cli::Globals globals;
+  PodOptions pod;
+  AppOptions options;
+  PodParser podParser(globals, pod);
+  AppParser appParser(options);
+  std::vector<std::string> names;
+  for (CLI::App* app : {&podParser.app, &appParser.app}) {
+    for (const CLI::Option* option : app->get_options())
+      for (const std::string& name : option->get_lnames())
+        names.push_back("--" + name);
+  }
+  return names;
+}
+
+// The walk over the words: it only decides to whom each belongs; CLI11 reads the values.
+class Walker {
+ public:
+  Walker(cli::Globals& globals, RunRequest& request)
+      : request_(request), pod_(globals, request.pod) {}
+
+  void walk(const std::vector<std::string>& words) {
+    bool inArgs = false;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const std::string& word = words[i];
+      if (inArgs) {
+        if (word == "---") {
+          inArgs = false;
+        } else {
+          current().args.push_back(word);
+        }
+      } else if (word == "--") {
+        if (argsGiven_) {
+          throw UsageError("'--' stands twice after one image",
+                           "end an app's arguments with '---' before the next image");
+        }
+        argsGiven_ = inArgs = true;
+        if (request_.apps.empty()) current();
+      } else if (word == "---" || word.empty()) {
+        continue;  // rkt has these mean nothing here
+      } else if (word.size() > 1 && word[0] == '-') {
+        i += takeOption(words, i);
+      } else {
+        beginApp(word);
+      }
+    }
+  }
+
+  void finish() {
+    cli::parseArguments(pod_.app, pod_.words, kCommand);
+    for (std::size_t i = 0; i < request_.apps.size(); ++i)
+      parseApp(request_.apps[i].options, appWords_[i]);
+    if (!request_.withoutImage) return;
+    if (!request_.apps.empty()) {
+      const std::string first = withoutImageWords_.empty() ? "--" : withoutImageWords_.front();
+      throw UsageError(
+          fmt::format("{} stands before the first image", first.substr(0, first.find('='))),
+          "put it after the image it is for");
+    }
+    parseApp(*request_.withoutImage, withoutImageWords_);
+  }
+
+ private:
+  static void parseApp(AppOptions& options, const std::vector<std::string>& words) {
+    AppParser parser(options);
+    cli::parseArguments(parser.app, words, kCommand);
+  }
+
+  void beginApp(const std::string& image) {
+    request_.apps.push_back({image, {}});
+    appWords_.emplace_back();
+    argsGiven_ = false;
+  }
+
+  AppOptions& current() {
+    if (!request_.apps.empty()) return request_.apps.back().options;
+    if (!request_.withoutImage) request_.withoutImage.emplace();
+    return *request_.withoutImage;
+  }
+
+  std::vector<std::string>& currentWords() {
+    current();
+    return request_.apps.empty() ? withoutImageWords_ : appWords_.back();
+  }
+
+  // Takes the option at words[at]; returns how many further words were its value.
+  std::size_t takeOption(const std::vector<std::string>& words, std::size_t at) {
+    const std::string& word = words[at];
+    const std::size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    CLI::Option* ofPod = pod_.app.get_option_no_throw(name);
+    CLI::Option* ofApp = appOptions_.app.get_option_no_throw(name);
+    // Both know --mount: it is the app's once there is an app.
+    const bool toApp = ofApp != nullptr && (ofPod == nullptr || !request_.apps.empty());
+    const CLI::Option* option = toApp ? ofApp : ofPod;
+    if (option == nullptr) {
+      const std::optional<std::string> near = nearest(name, allOptionNames());
+      throw UsageError(fmt::format("there is no option {}", printable(name)),
+                       near ? "did you mean " + *near + "?"
+                            : "options of the app itself go after '--'; see actool run --help");
+    }
+    std::vector<std::string>& target = toApp ? currentWords() : pod_.words;
+    if (name == "--net" && equals == std::string::npos) checkNet("default");
+    const bool takesValue = option->get_items_expected_min() > 0;
+    if (equals != std::string::npos) {
+      if (equals + 1 == word.size()) throw UsageError(name + " needs a value after '='");
+      target.push_back(word);
+      return 0;
+    }
+    if (!takesValue) {
+      target.push_back(word);
+      return 0;
+    }
+    if (at + 1 == words.size() || words[at + 1].empty() || words[at + 1] == "--" ||
+        words[at + 1] == "---") {
+      throw UsageError(name + " needs a value");
+    }
+    target.push_back(name + "=" + words[at + 1]);
+    return 1;
+  }
+
+  RunRequest& request_;
+  PodParser pod_;
+  AppOptions unused_;
+  AppParser appOptions_{unused_};  // to look names up in
+  std::vector<std::vector<std::string>> appWords_;
+  std::vector<std::string> withoutImageWords_;
+  bool argsGiven_ = false;
+};
+
+}  // namespace
+
+schema::EnvVar parseEnvVar(const std::string& text, std::string_view option) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw UsageError(fmt::format("{}: '{}' is not NAME=VALUE", option, printable(text)));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+schema::Mount parseMount(const std::string& text) {
+  std::optional<schema::AcName> volume;
+  std::string target;
+  for (const std::string_view part : split(text, ',')) {
+    const std::size_t equals = part.find('=');
+    const std::string_view key = part.substr(0, equals);
+    const std::string value(equals == std::string_view::npos ? "" : part.substr(equals + 1));
+    if (key == "volume" && !volume) {
+      volume = withContext("--mount: volume", [&] { return schema::AcName::parse(value); });
+    } else if (key == "target" && target.empty()) {
+      target = value;
+    } else {
+      throw UsageError(fmt::format("--mount: '{}' is not known or stands twice", printable(part)),
+                       "write --mount volume=NAME,target=/path");
+    }
+  }
+  if (!volume || !target.starts_with('/')) {
+    throw UsageError(
+        fmt::format("--mount: '{}' lacks a volume or an absolute target", printable(text)),
+        "write --mount volume=NAME,target=/path");
+  }
+  for (const std::string_view component : split(target, '/')) {
+    if (component == "..") {
+      throw UsageError(fmt::format("--mount: the target '{}' has '..' in it", printable(target)));
+    }
+  }
+  return schema::Mount{*volume, target, std::nullopt, Json::object()};
+}
+
+std::vector<schema::EnvVar> parseEnvFile(const Path& path) {
+  const std::string text =
+      withContext("--set-env-file", [&] { return readFile(path, kMaxEnvFile); });
+  std::vector<schema::EnvVar> variables;
+  std::size_t number = 0;
+  for (const std::string_view line : split(text, '\n')) {
+    ++number;
+    if (trim(line).empty() || line[0] == '#' || line[0] == ';') continue;
+    variables.push_back(
+        parseEnvVar(std::string(line), fmt::format("{}:{}", path.string(), number)));
+  }
+  return variables;
+}
+
+RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words) {
+  RunRequest request;
+  Walker walker(globals, request);
+  walker.walk(words);
+  walker.finish();
+  const PodOptions& pod = request.pod;
+  if (!pod.podManifest.empty()) {
+    if (!request.apps.empty() || request.withoutImage || !pod.mounts.empty()) {
+      throw UsageError("--pod-manifest and images or their options exclude each other",
+                       "the manifest says what the apps are");
+    }
+    if (!pod.manifestConflicts.empty()) {
+      throw UsageError(
+          fmt::format("--pod-manifest and {} exclude each other", pod.manifestConflicts.front()),
+          "put it into the manifest");
+    }
+  }
+  if (pod.interactive && request.apps.size() > 1) {
+    throw UsageError("--interactive is for pods of one app");
+  }
+  return request;
+}
+
+void describeRunOptions(CLI::App& app) {
+  // Help is printed from the options; what they would store into only has to live as long.
+  const auto pod = std::make_shared<PodOptions>();
+  const auto options = std::make_shared<AppOptions>();
+  addPodOptions(app, *pod);
+  addAppOptions(app, *options);
+  app.callback([pod, options] {});
+}
+
+}  // namespace actool::run
