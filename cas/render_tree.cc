@@ -1,0 +1,130 @@
+#include "cas/render_tree.h"
+
+#include <unordered_map>
+
+#include "cas/aci_file_source.h"
+#include "cas/aci_path.h"
+#include "core/base/error.h"
+
+namespace actool::cas {
+
+namespace {
+
+constexpr std::string_view kRootfs = "rootfs";
+
+enum class Verdict { no, onTheWay, yes };
+
+// What the whitelists say together. Above a listed path only directories pass.
+Verdict judge(const RenderLayer& layer, const std::string& path, bool directory) {
+  Verdict verdict = Verdict::yes;
+  for (const auto& whitelist : layer.whitelists) {
+    if (whitelist->lists(path)) continue;
+    if (!directory || !whitelist->leadsTo(path)) return Verdict::no;
+    verdict = Verdict::onTheWay;
+  }
+  return verdict;
+}
+
+bool pruneBelow(RenderNode& node) {
+  std::erase_if(node.children, [](const auto& child) { return pruneBelow(*child.second); });
+  return node.directory && !node.wanted && node.children.empty();
+}
+
+}  // namespace
+
+std::size_t RenderTree::addInode(TarEntry entry) {
+  entry.path.clear();
+  entry.path.shrink_to_fit();
+  inodes_.push_back({std::move(entry), layers_});
+  return inodes_.size() - 1;
+}
+
+// The directory at `path`, with every directory above it; whatever else is in the way goes,
+// a symbolic link to a directory too.
+RenderNode& RenderTree::makeDirectory(const std::string& path) {
+  RenderNode* node = &root_;
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    const std::size_t slash = rest.find('/');
+    const std::string_view component = rest.substr(0, slash);
+    rest = slash == rest.npos ? std::string_view() : rest.substr(slash + 1);
+    auto found = node->children.find(component);
+    if (found == node->children.end()) {
+      found = node->children.emplace(std::string(component), std::make_unique<RenderNode>()).first;
+    } else if (!found->second->directory) {
+      found->second = std::make_unique<RenderNode>();
+    }
+    node = found->second.get();
+  }
+  return *node;
+}
+
+void RenderTree::addLayer(int tarFd, const RenderLayer& layer) {
+  FileTarSource source(tarFd, layer.tar.string());
+  TarReader reader(source);
+  // What this layer's own paths stand for, so that a hard link finds its target even where
+  // a whitelist leaves that out.
+  std::unordered_map<std::string, std::size_t> files;
+  while (auto entry = reader.next()) {
+    const std::string called = inQuotes(entry->path);
+    const auto refuse = [&](const std::string& why) {
+      throw TrustError("entry " + called + " of " + layer.tar.string() + ": " + why);
+    };
+    std::string path;
+    try {
+      path = normalPath(entry->path);
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
+    if (path == kRootfs) {
+      if (entry->type != TarType::directory) refuse("it is no directory");
+      root_.inode = addInode(std::move(*entry));
+      continue;
+    }
+    if (!path.starts_with("rootfs/")) continue;  // the manifest
+    path.erase(0, kRootfs.size() + 1);
+
+    const bool directory = entry->type == TarType::directory;
+    const Verdict verdict = judge(layer, path, directory);
+    if (directory) {
+      if (verdict == Verdict::no) continue;
+      RenderNode& node = makeDirectory(path);
+      node.inode = addInode(std::move(*entry));
+      node.wanted = node.wanted || verdict == Verdict::yes;
+      continue;
+    }
+    std::size_t inode = 0;
+    if (entry->type == TarType::hardLink) {
+      std::string target;
+      try {
+        target = normalPath(entry->linkTarget);
+      } catch (const Error& error) {
+        refuse(std::string("its target: ") + error.what());
+      }
+      const auto found = target.starts_with("rootfs/")
+                             ? files.find(target.substr(kRootfs.size() + 1))
+                             : files.end();
+      if (found == files.end()) {
+        refuse("a hard link to " + inQuotes(entry->linkTarget) + ", which is no earlier entry");
+      }
+      inode = found->second;
+    } else {
+      inode = addInode(std::move(*entry));
+    }
+    if (!files.emplace(path, inode).second) refuse("a second entry of this name");
+    if (verdict != Verdict::yes) continue;
+    RenderNode& parent = makeDirectory(std::string(parentOf(path)));
+    auto node = std::make_unique<RenderNode>();
+    node->inode = inode;
+    node->directory = false;
+    node->wanted = true;
+    parent.children.insert_or_assign(std::string(baseOf(path)), std::move(node));
+  }
+  ++layers_;
+}
+
+void RenderTree::prune() {
+  pruneBelow(root_);
+}
+
+}  // namespace actool::cas
