@@ -197,6 +197,11 @@ CommandResult runCommand(const std::vector<std::string>& argv, std::size_t limit
   std::jthread feeder;
   if (input) {
     feeder = std::jthread([fd = std::move(in.write), text = std::move(*input)] {
+      // A child that stops reading raises SIGPIPE in this thread alone; blocked, it goes with it.
+      sigset_t pipeSignal;
+      ::sigemptyset(&pipeSignal);
+      ::sigaddset(&pipeSignal, SIGPIPE);
+      ::pthread_sigmask(SIG_BLOCK, &pipeSignal, nullptr);
       std::string_view rest = text;
       while (!rest.empty()) {
         const ssize_t count = ::write(fd.get(), rest.data(), rest.size());
