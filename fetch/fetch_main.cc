@@ -1,0 +1,277 @@
+// actool fetch: images by name, URL, file or record into the store.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "core/cli/table.h"
+#include "core/cli/tool.h"
+#include "core/net/curl_http.h"
+#include "core/record/record.h"
+#include "fetch/fetcher.h"
+#include "fetch/graph.h"
+#include "fetch/process_ingest.h"
+#include "fetch/process_siblings.h"
+#include "fetch/raw_download.h"
+
+namespace actool::fetch {
+namespace {
+
+constexpr const char* kDetails =
+    "Brings images and what they depend on into the store. An IMAGE is a name with labels\n"
+    "(example.com/web:1.2.0), an http(s):// URL, a local ACI file or file:// URL, or the ID of an\n"
+    "image that the store has. Without one, records or images are read from standard input, one a\n"
+    "line, as `actool discover` writes them.\n"
+    "\n"
+    "Each image comes with a detached signature: of a name the one that its page announces, else\n"
+    "the image's own place with .asc added. `--signature` names another one for the image before\n"
+    "it. What talks to the network here believes nothing: signature, bytes and manifest are\n"
+    "checked where they enter the store, by `actool image ingest`. A download that breaks off is\n"
+    "resumed, at once and by the next fetch.\n"
+    "\n"
+    "Prints the images that were asked for: a table on a terminal, JSON lines otherwise, bare\n"
+    "image IDs with --format=id. When some of several fail, the others are fetched all the same,\n"
+    "and the exit status is that of the first that failed: 253 not trusted, 252 not found, 251\n"
+    "network, 254 anything else.\n"
+    "\n"
+    "Example:\n"
+    "  actool fetch example.com/web:1.2.0\n"
+    "  actool discover example.com/web:1.2.0 | actool fetch | actool run\n"
+    "  actool fetch ./web.aci --signature /media/web.aci.asc";
+
+constexpr std::uint64_t kDefaultRawBytes = 4 << 20;  // what a keyring may have
+
+struct Arguments {
+  std::vector<std::string> images;
+  std::vector<std::string> signatures;
+  std::string pullPolicy = "new";
+  bool storeOnly = false;
+  bool noStore = false;
+  bool noDependencies = false;
+  std::string raw;
+  std::string maxBytes;
+  std::optional<cli::Format> format;
+};
+
+// The images in their order, each with the --signature that follows it, as in rkt.
+std::vector<Request> requestsOf(const Arguments& arguments, const CLI::App& app) {
+  const CLI::Option* signatureOption = app.get_option("--signature");
+  const CLI::Option* imageOption = app.get_option("images");
+  std::vector<Request> requests;
+  std::size_t signature = 0;
+  for (const CLI::Option* option : app.parse_order()) {
+    if (option == imageOption) {
+      requests.push_back(requestFor(record::parseImageArg(arguments.images.at(requests.size()))));
+    } else if (option == signatureOption) {
+      const std::string& place = arguments.signatures.at(signature++);
+      if (requests.empty() || !requests.back().signature.empty()) {
+        throw UsageError(fmt::format("--signature {} belongs to no image", printable(place)),
+                         "it stands after the image that it is for");
+      }
+      requests.back().signature = place;
+    }
+  }
+  if (!cli::readsRecords(!requests.empty())) {
+    if (requests.empty()) throw UsageError("no image to fetch", "see actool fetch --help");
+    return requests;
+  }
+  record::forEachRecord(
+      STDIN_FILENO, [&](const record::Record& record) { requests.push_back(requestFor(record)); });
+  if (requests.empty()) {
+    throw UsageError("no image to fetch: standard input has no record", "see actool fetch --help");
+  }
+  return requests;
+}
+
+PullPolicy policyOf(const Arguments& arguments) {
+  if (arguments.storeOnly) return PullPolicy::never;
+  if (arguments.noStore) return PullPolicy::update;
+  return parsePullPolicy(arguments.pullPolicy);
+}
+
+std::uint64_t maxBytesOf(const Arguments& arguments, std::uint64_t fallback) {
+  if (arguments.maxBytes.empty()) return fallback;
+  const std::optional<std::uint64_t> bytes = parseByteSize(arguments.maxBytes);
+  if (!bytes || *bytes == 0) {
+    throw UsageError(fmt::format("--max-bytes: \"{}\" is no size", printable(arguments.maxBytes)),
+                     "write it as 4096, 64MiB or 2GB");
+  }
+  return *bytes;
+}
+
+void writeTalk(std::string_view text) {
+  writeAll(STDERR_FILENO, text, "standard error");
+}
+
+// Failures of the images that were asked for: each said once, however many need it.
+int reportFailures(const std::vector<Outcome>& outcomes) {
+  std::optional<ExitCode> first;
+  std::set<const Error*> said;
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.error) continue;
+    try {
+      std::rethrow_exception(outcome.error);
+    } catch (const SiblingFailure& failure) {
+      if (said.insert(&failure).second) writeTalk(failure.text());
+      first = first.value_or(failure.code());
+    } catch (const Error& error) {
+      if (said.insert(&error).second) log::error("{}", error.what());
+      first = first.value_or(error.code());
+    }
+  }
+  return static_cast<int>(first.value_or(ExitCode::ok));
+}
+
+std::string refOf(const record::Image& image) {
+  return schema::AppRef(image.name, image.labels).str();
+}
+
+std::string renderImages(const std::vector<Outcome>& outcomes, cli::Format format) {
+  cli::Table table({"ID", "NAME", "SIZE", "SIGNED BY"});
+  std::string lines;
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.image) continue;
+    const record::Image& image = *outcome.image;
+    if (format == cli::Format::id) {
+      lines += image.id.str() + "\n";
+    } else if (format == cli::Format::jsonl) {
+      lines += dumpLine(image.toJson()) + "\n";
+    } else {
+      // The last 16 digits of a fingerprint are what gpg calls the long key ID.
+      const std::size_t skip =
+          image.signedBy.size() - std::min<std::size_t>(16, image.signedBy.size());
+      table.addRow({image.id.shortForm(), printable(refOf(image)),
+                    formatByteSize(image.distributedSize), image.signedBy.substr(skip)});
+      lines = table.render();
+    }
+  }
+  return lines;
+}
+
+// Each worker has a client of its own, made with its first request.
+class Clients {
+ public:
+  Clients(const cli::Globals& globals, unsigned workers)
+      : auth_(net::AuthConfig::load(globals.configDirs())), clients_(workers) {}
+
+  net::HttpClient& of(unsigned worker) {
+    std::unique_ptr<net::HttpClient>& client = clients_.at(worker);
+    if (!client) client = net::makeCurlClient(auth_);
+    return *client;
+  }
+
+ private:
+  net::AuthConfig auth_;
+  std::vector<std::unique_ptr<net::HttpClient>> clients_;
+};
+
+int runRaw(const Arguments& arguments, const cli::Globals& globals) {
+  if (!arguments.images.empty() || !arguments.signatures.empty())
+    throw UsageError("--raw takes one URL and no image");
+  if (!isWebUrl(arguments.raw)) {
+    throw UsageError(fmt::format("--raw: \"{}\" is no http(s):// URL", printable(arguments.raw)));
+  }
+  // Plumbing for public keys, so what is allowed for those is allowed here.
+  HttpOptions options;
+  options.allowHttp = globals.insecure.http || globals.insecure.pubkey;
+  options.verifyTls = !globals.insecure.tls && !globals.insecure.pubkey;
+  Clients clients(globals, 1);
+  downloadRaw(clients.of(0), arguments.raw, options, maxBytesOf(arguments, kDefaultRawBytes),
+              STDOUT_FILENO);
+  return 0;
+}
+
+int runFetch(const Arguments& arguments, const cli::Globals& globals, const CLI::App& app) {
+  FetchOptions options;
+  options.policy = policyOf(arguments);
+  options.http.allowHttp = globals.insecure.http;
+  options.http.verifyTls = !globals.insecure.tls;
+  options.requireSignature = !globals.insecure.image;
+  options.trustKeysFromHttps = globals.trustKeysFromHttps;
+  options.limits.maxBytes = maxBytesOf(arguments, options.limits.maxBytes);
+  const std::vector<Request> requests = requestsOf(arguments, app);
+
+  const Siblings siblings(globals, writeTalk);
+  ProcessIngestClient ingest(siblings);
+  ProcessStoreQuery store(siblings);
+  ProcessDiscoverer discoverer(siblings);
+  ProcessKeyTruster truster(siblings);
+  const Fetcher fetcher(
+      {ingest, store, discoverer, truster,
+       [&](const std::string& label) { return makeProgress(globals.progress, label); },
+       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }},
+      options);
+
+  const GraphLimits limits;
+  Clients clients(globals, limits.workers);
+  GraphWork work;
+  work.fetch = [&](const Request& request, unsigned worker) {
+    return fetcher.fetch(request, clients.of(worker));
+  };
+  work.dependencies = [&](const record::Image& image) {
+    std::vector<Request> needed;
+    if (arguments.noDependencies) return needed;
+    for (const schema::Dependency& dependency : store.manifest(image.id).dependencies)
+      needed.push_back(requestFor(dependency));
+    return needed;
+  };
+  const std::vector<Outcome> outcomes = fetchAll(requests, work, limits);
+  cli::print(renderImages(outcomes, cli::effectiveFormat(arguments.format)));
+  return reportFailures(outcomes);
+}
+
+std::function<int()> setup(CLI::App& app, cli::Globals& globals) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("images", arguments->images, "names, URLs, files or image IDs")
+      ->type_name("IMAGE");
+  app.add_option("--signature", arguments->signatures,
+                 "signature of the image before it, a file or URL")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  auto* policy =
+      app.add_option("--pull-policy", arguments->pullPolicy,
+                     "new: fetch what the store has not; update: ask for newer bytes; never: "
+                     "look in the store only (default new)")
+          ->type_name("POLICY");
+  auto* storeOnly =
+      app.add_flag("--store-only", arguments->storeOnly, "as --pull-policy=never (rkt's name)");
+  app.add_flag("--no-store", arguments->noStore, "as --pull-policy=update (rkt's name)")
+      ->excludes(policy)
+      ->excludes(storeOnly);
+  storeOnly->excludes(policy);
+  app.add_flag("--nodeps", arguments->noDependencies, "leave the dependencies of images alone");
+  app.add_option("--max-bytes", arguments->maxBytes,
+                 "refuse a body of more (default 64GiB; 4MiB with --raw)")
+      ->type_name("SIZE");
+  app.add_option("--raw", arguments->raw,
+                 "plumbing: write the bytes at URL to standard output, unverified")
+      ->type_name("URL");
+  cli::addFormatOption(app, arguments->format,
+                       {cli::Format::table, cli::Format::jsonl, cli::Format::id});
+  return [arguments, &app, &globals] {
+    return arguments->raw.empty() ? runFetch(*arguments, globals, app)
+                                  : runRaw(*arguments, globals);
+  };
+}
+
+}  // namespace
+}  // namespace actool::fetch
+
+int main(int argc, char** argv) {
+  return actool::cli::toolMain(argc, argv,
+                               {"actool-fetch",
+                                "Fetches images into the store",
+                                {{"fetch", "Fetch images and their dependencies into the store",
+                                  actool::fetch::kDetails, actool::fetch::setup, nullptr}}});
+}

@@ -1,0 +1,203 @@
+#include "fetch/fetcher.h"
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "fetch/sibling_process.h"
+#include "fetch/signature.h"
+
+namespace actool::fetch {
+namespace {
+
+template <typename... Fns>
+struct Overloaded : Fns... {
+  using Fns::operator()...;
+};
+template <typename... Fns>
+Overloaded(Fns...) -> Overloaded<Fns...>;
+
+// `image` as the answer to `request`: what was asked for goes along, so that the far end of a
+// pipe can check it again.
+record::Image answer(record::Image image, const std::optional<schema::AppRef>& requested) {
+  if (requested) image.requested = requested;
+  image.checkMatches();
+  return image;
+}
+
+std::optional<schema::AppRef> refOf(const Request& request) {
+  if (const auto* by = std::get_if<ByName>(&request.what)) return by->ref;
+  return std::nullopt;
+}
+
+// What an operator typed may be plain http; what a page announced may not.
+HttpOptions forTypedUrl(HttpOptions options, std::string_view url) {
+  options.allowHttp = options.allowHttp || url.starts_with("http://");
+  return options;
+}
+
+// Which of two endpoints' failures says more: a missing signature, then the network, then 404.
+int weight(ExitCode code) {
+  switch (code) {
+    case ExitCode::notTrusted:
+      return 2;
+    case ExitCode::network:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+// The failures of the endpoints of one image, and what they come to.
+class EndpointFailures {
+ public:
+  void add(const Error& error) {
+    reasons_.emplace_back(error.what());
+    if (!worst_ || weight(error.code()) > weight(*worst_)) worst_ = error.code();
+  }
+
+  [[noreturn]] void raise(const std::string& label) const {
+    throw Error(reasons_.size() == 1 ? fmt::format("{}: {}", label, reasons_.front())
+                                     : fmt::format("{}: none of {} endpoints works: {}", label,
+                                                   reasons_.size(), join(reasons_, "; ")),
+                {}, worst_.value_or(ExitCode::failure));
+  }
+
+ private:
+  std::vector<std::string> reasons_;
+  std::optional<ExitCode> worst_;
+};
+
+}  // namespace
+
+record::Image Fetcher::fetch(const Request& request, net::HttpClient& http) const {
+  return std::visit(
+      Overloaded{
+          [&](const ByName& by) { return fetchName(request, by, http); },
+          [&](const schema::ImageIdPrefix& id) {
+            return answer(requireStored(id.str()), std::nullopt);
+          },
+          [&](const record::FileArg& file) { return fetchFile(request, file.path, http); },
+          [&](const record::UrlArg& url) { return fetchUrl(request, url.url, http); },
+          [&](const record::Image& image) {
+            return answer(requireStored(image.id.str()), image.requested);
+          },
+      },
+      request.what);
+}
+
+record::Image Fetcher::requireStored(const std::string& image) const {
+  if (std::optional<record::Image> found = outside_.store.resolve(image)) return std::move(*found);
+  throw NotFoundError(fmt::format("no image {} in the store", image),
+                      "an image ID says what an image is, not where: fetch it by name or URL");
+}
+
+record::Image Fetcher::fetchName(const Request& request, const ByName& by,
+                                 net::HttpClient& http) const {
+  // An image ID pins the content: nothing newer can be meant, whatever the policy.
+  if (request.imageId) {
+    if (auto found = outside_.store.resolve(request.imageId->str()))
+      return answer(std::move(*found), by.ref);
+  } else if (options_.policy != PullPolicy::update) {
+    if (auto found = outside_.store.resolve(by.ref.str())) return answer(std::move(*found), by.ref);
+  }
+  if (options_.policy == PullPolicy::never) {
+    throw NotFoundError(fmt::format("no image {} in the store", request.label()),
+                        "--pull-policy=never keeps from fetching it");
+  }
+  const record::Discovered found =
+      by.discovered ? *by.discovered : outside_.discoverer.discover(by.ref);
+  const std::vector<record::Endpoint> endpoints = usableEndpoints(found);
+  if (options_.trustKeysFromHttps && !found.keys.empty())
+    outside_.truster.trustAnnounced(by.ref.name());
+
+  EndpointFailures failures;
+  for (const record::Endpoint& endpoint : endpoints) {
+    try {
+      return answer(fetchEndpoint(request, endpoint, options_.http, http), by.ref);
+    } catch (const SiblingFailure&) {
+      throw;  // the bytes came and the store refused them: another place does not change that
+    } catch (const MissingSignature& error) {
+      failures.add(error);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::network && error.code() != ExitCode::notFound) throw;
+      failures.add(error);
+    }
+    if (&endpoint != &endpoints.back()) log::debug("{}: trying the next endpoint", request.label());
+  }
+  failures.raise(request.label());
+}
+
+record::Image Fetcher::fetchUrl(const Request& request, const std::string& url,
+                                net::HttpClient& http) const {
+  if (options_.policy != PullPolicy::update) {
+    if (const std::optional<Remote> known = outside_.store.remote(url)) {
+      if (auto found = outside_.store.resolve(known->id.str())) return answer(*found, std::nullopt);
+    }
+    if (options_.policy == PullPolicy::never) {
+      throw NotFoundError(fmt::format("no image of {} in the store", printable(url)),
+                          "--pull-policy=never keeps from fetching it");
+    }
+  }
+  return answer(
+      fetchEndpoint(request, {url, signatureUrl(url)}, forTypedUrl(options_.http, url), http),
+      std::nullopt);
+}
+
+record::Image Fetcher::fetchFile(const Request& request, const Path& file,
+                                 net::HttpClient& http) const {
+  if (!actool::exists(file))
+    throw NotFoundError(fmt::format("no file {}", printable(file.string())));
+  IngestRequest ingest = ingestRequest(request, file.string());
+  const SignatureFile signature = !options_.requireSignature ? SignatureFile()
+                                  : !request.signature.empty()
+                                      ? SignatureFile::given(request.signature, options_.http, http)
+                                      : SignatureFile::beside(file);
+  ingest.signature = signature.path();
+  return answer(outside_.ingest.ingestFile(ingest, file), std::nullopt);
+}
+
+IngestRequest Fetcher::ingestRequest(const Request& request, const std::string& source) const {
+  IngestRequest ingest;
+  ingest.requested = refOf(request);
+  ingest.imageId = request.imageId;
+  ingest.size = request.size;
+  ingest.source = source;
+  return ingest;
+}
+
+std::optional<record::Image> Fetcher::unchangedAt(const std::string& url, const HttpOptions& http,
+                                                  net::HttpClient& client) const {
+  const std::optional<Remote> known = outside_.store.remote(url);
+  if (!known) return std::nullopt;
+  std::optional<record::Image> image = outside_.store.resolve(known->id.str());
+  if (!image || known->fresh) return image;
+  if (known->etag.empty()) return std::nullopt;
+  const auto confirmed = confirmUnchanged(client, url, known->etag, http);
+  if (!confirmed) return std::nullopt;
+  outside_.store.noteRemote(url, {}, confirmed->maxAge());
+  return image;
+}
+
+record::Image Fetcher::fetchEndpoint(const Request& request, const record::Endpoint& endpoint,
+                                     const HttpOptions& http, net::HttpClient& client) const {
+  if (options_.policy == PullPolicy::update) {
+    if (auto image = unchangedAt(endpoint.aci, http, client)) return std::move(*image);
+  }
+  IngestRequest ingest = ingestRequest(request, endpoint.aci);
+  const SignatureFile signature = !options_.requireSignature ? SignatureFile()
+                                  : !request.signature.empty()
+                                      ? SignatureFile::given(request.signature, http, client)
+                                      : SignatureFile::of(endpoint, http, client);
+  ingest.signature = signature.path();
+  const std::string label = request.label();
+  TransferResult result = transfer(
+      client, outside_.ingest, endpoint.aci, ingest, http, options_.limits,
+      [&] { return outside_.makeProgress(label); }, outside_.sleep);
+  if (result.transferred && (!result.etag.empty() || result.maxAge.count() > 0))
+    outside_.store.noteRemote(endpoint.aci, result.etag, result.maxAge);
+  return std::move(result.image);
+}
+
+}  // namespace actool::fetch

@@ -1,0 +1,35 @@
+#include "fetch/ingest_client.h"
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+
+namespace actool::fetch {
+
+std::vector<std::string> IngestRequest::arguments() const {
+  // "--name=value" throughout: a value that begins with '-' stays a value.
+  std::vector<std::string> args;
+  if (signature) args.push_back("--signature=" + signature->string());
+  if (requested) args.push_back("--requested=" + requested->str());
+  if (imageId) args.push_back("--image-id=" + imageId->str());
+  if (size) args.push_back(fmt::format("--size={}", *size));
+  if (!source.empty()) args.push_back("--source=" + source);
+  return args;
+}
+
+std::variant<std::uint64_t, record::Image> parseIngestLine(std::string_view line) {
+  const Json object = parseJson(line, "the answer of actool-image ingest");
+  const std::string kind = stringMember(object, "kind");
+  if (kind == "image") return record::Image::fromJson(object);
+  if (kind != "ingest") {
+    throw Error(
+        fmt::format("actool-image ingest answered with a record of kind \"{}\"", printable(kind)));
+  }
+  const Json& offset = member(object, "offset");
+  if (!offset.is_number_unsigned())
+    throw Error("the offset that actool-image ingest answered is not a number of bytes");
+  return offset.get<std::uint64_t>();
+}
+
+}  // namespace actool::fetch

@@ -1,0 +1,52 @@
+// One image to bring into the store, however it was named.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/record/record.h"
+#include "core/schema/image_manifest.h"
+
+namespace actool::fetch {
+
+// By name: discovery finds the endpoints unless a record brought them along.
+struct ByName {
+  schema::AppRef ref;
+  std::optional<record::Discovered> discovered;
+};
+
+// What is named, and what else must hold of it.
+struct Request {
+  // A record::Image was fetched by somebody before us and only has to be in the store.
+  using What =
+      std::variant<ByName, schema::ImageIdPrefix, record::FileArg, record::UrlArg, record::Image>;
+
+  What what;
+  std::string signature;  // --signature: a path or URL; empty: the image's own place
+  std::optional<schema::ImageId> imageId;  // a dependency's imageID
+  std::optional<std::uint64_t> size;       // a dependency's size, bytes as distributed
+
+  // For people: "example.com/web:1.0.0", "sha512-1234...", a path or URL.
+  std::string label() const;
+  // Equal for requests that ask for the same thing.
+  std::string key() const;
+};
+
+// Throws UsageError for what this tool has no transport for (torrents, registries).
+Request requestFor(const record::ImageArg& argument);
+Request requestFor(const record::Record& record);
+Request requestFor(const schema::Dependency& dependency);
+
+// The endpoints this tool can fetch from (http and https), in their order. UsageError when a
+// record has endpoints but none of them; NotFoundError when it has no endpoint at all.
+std::vector<record::Endpoint> usableEndpoints(const record::Discovered& discovered);
+
+// "https://h/web.aci?x=1" has its signature at "https://h/web.aci.asc?x=1".
+std::string signatureUrl(const std::string& imageUrl);
+
+bool isWebUrl(std::string_view text);  // begins with http:// or https://
+
+}  // namespace actool::fetch

@@ -1,0 +1,257 @@
+// The world of a fetch, in memory: a web, a store, and the tools between.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/net/http.h"
+#include "fetch/fetcher.h"
+#include "fetch/sibling_process.h"
+
+namespace actool::fetch::test {
+
+inline schema::ImageId imageId(char digit) {
+  return schema::ImageId::parse("sha512-" + std::string(128, digit));
+}
+
+inline record::Image image(char digit, std::string_view name, std::string_view version = "1.0.0") {
+  record::Image made{.id = imageId(digit),
+                     .name = schema::AcIdentifier::parse(name),
+                     .labels = schema::Labels::make(
+                         {{schema::AcIdentifier::parse("version"), std::string(version)}}),
+                     .requested = std::nullopt,
+                     .imported = {},
+                     .lastUsed = {},
+                     .signedBy = {},
+                     .sources = {}};
+  return made;
+}
+
+inline Request byName(std::string_view text) {
+  return requestFor(record::ImageArg(schema::AppRef::parse(text)));
+}
+
+// What a server does with one request for a URL.
+struct Page {
+  int status = 200;
+  std::string body = {};
+  std::string etag = {};
+  bool ranges = true;                        // false: answers 200 to a Range
+  std::optional<std::size_t> cutAfter = {};  // bytes that come before the connection breaks
+  std::string cacheControl = {};
+};
+
+// Pages by URL; of several for one URL each answers once and the last for ever. Unknown URLs
+// are 404.
+class FakeHttp final : public net::HttpClient {
+ public:
+  std::map<std::string, std::vector<Page>> pages;
+  std::set<std::string> unreachable;
+  std::vector<net::HttpRequest> requests;
+  std::size_t chunk = 4;
+
+  net::HttpResponse get(const net::HttpRequest& request, const net::BodySink& sink) override {
+    requests.push_back(request);
+    if (unreachable.contains(request.url)) throw NetworkError("connection refused");
+    net::HttpResponse response;
+    response.effectiveUrl = request.url;
+    const auto found = pages.find(request.url);
+    if (found == pages.end()) {
+      response.status = 404;
+      return response;
+    }
+    const Page page = found->second.front();
+    if (found->second.size() > 1) found->second.erase(found->second.begin());
+    response.status = page.status;
+    if (!page.etag.empty()) response.headers["etag"] = page.etag;
+    if (!page.cacheControl.empty()) response.headers["cache-control"] = page.cacheControl;
+    if (!request.ifNoneMatch.empty() && request.ifNoneMatch == page.etag) {
+      response.status = 304;
+      return response;
+    }
+    if (page.status != 200) return response;
+    std::string_view body = page.body;
+    response.totalSize = body.size();
+    const bool wanted = request.ifRange.empty() || request.ifRange == page.etag;
+    if (request.offset > 0 && page.ranges && wanted) {
+      if (request.offset >= body.size()) {
+        response.status = 416;
+        response.headers["content-range"] = "bytes */" + std::to_string(body.size());
+        return response;
+      }
+      response.status = 206;
+      response.bodyOffset = request.offset;
+      body.remove_prefix(request.offset);
+    }
+    std::size_t left = page.cutAfter.value_or(body.size());
+    while (!body.empty() && left > 0) {
+      const std::size_t count = std::min({chunk, body.size(), left});
+      sink(response, std::as_bytes(std::span(body.data(), count)));
+      body.remove_prefix(count);
+      left -= count;
+    }
+    if (page.cutAfter) throw NetworkError("the connection was closed");
+    return response;
+  }
+
+  std::vector<std::string> urls() const {
+    std::vector<std::string> list;
+    for (const net::HttpRequest& request : requests)
+      list.push_back(request.url);
+    return list;
+  }
+};
+
+// A store that takes anything, unless told otherwise, and remembers partials.
+class FakeIngest final : public IngestClient {
+ public:
+  record::Image result = image('a', "example.com/web");
+  std::string partial;                     // what an interrupted ingest left
+  std::optional<ExitCode> refuse;          // at the end of the bytes
+  std::optional<std::size_t> refuseAfter;  // or once more than so many have come
+  bool already = false;                    // somebody else committed it in the meantime
+  std::vector<IngestRequest> begun;
+  std::vector<std::string> signatures;  // what the files held at that time
+  std::vector<Path> files;
+  std::string committed;
+  int abandoned = 0;
+
+  std::unique_ptr<IngestSession> begin(const IngestRequest& request) override {
+    begun.push_back(request);
+    signatures.push_back(request.signature ? readFile(*request.signature, 1 << 20) : std::string());
+    return std::make_unique<Session>(*this);
+  }
+
+  record::Image ingestFile(const IngestRequest& request, const Path& file) override {
+    begun.push_back(request);
+    files.push_back(file);
+    return result;
+  }
+
+ private:
+  class Session final : public IngestSession {
+   public:
+    explicit Session(FakeIngest& owner) : owner_(owner) {
+      if (owner.already)
+        opening_ = owner.result;
+      else
+        opening_ = std::uint64_t{owner.partial.size()};
+    }
+    ~Session() override {
+      if (!over_) ++owner_.abandoned;
+    }
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    const std::variant<std::uint64_t, record::Image>& opening() const override { return opening_; }
+    void write(std::span<const std::byte> bytes) override {
+      owner_.partial.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      if (owner_.refuseAfter && owner_.partial.size() > *owner_.refuseAfter) refuse();
+    }
+    record::Image finish() override {
+      if (owner_.refuse) refuse();
+      over_ = true;
+      owner_.committed = std::move(owner_.partial);
+      owner_.partial.clear();
+      return owner_.result;
+    }
+    void abandon() override {
+      over_ = true;
+      ++owner_.abandoned;
+    }
+
+   private:
+    [[noreturn]] void refuse() {
+      over_ = true;
+      owner_.partial.clear();
+      throw SiblingFailure("actool-image: error: refused\n",
+                           owner_.refuse.value_or(ExitCode::notTrusted));
+    }
+    FakeIngest& owner_;
+    std::variant<std::uint64_t, record::Image> opening_ = std::uint64_t{0};
+    bool over_ = false;
+  };
+};
+
+class FakeStore final : public StoreQuery {
+ public:
+  std::map<std::string, record::Image> images;  // by what resolve() is asked for
+  std::map<std::string, Remote> remotes;
+  struct Note {
+    std::string url, etag;
+    std::chrono::seconds maxAge;
+  };
+  std::vector<Note> notes;
+
+  std::optional<record::Image> resolve(const std::string& name) override {
+    const auto found = images.find(name);
+    return found == images.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::optional<Remote> remote(const std::string& url) override {
+    const auto found = remotes.find(url);
+    return found == remotes.end() ? std::nullopt : std::optional(found->second);
+  }
+  void noteRemote(const std::string& url, const std::string& etag,
+                  std::chrono::seconds maxAge) override {
+    notes.push_back({url, etag, maxAge});
+  }
+  schema::ImageManifest manifest(const schema::ImageId& id) override {
+    throw NotFoundError("no manifest of " + id.str());
+  }
+};
+
+class FakeDiscoverer final : public Discoverer {
+ public:
+  std::vector<record::Endpoint> endpoints;
+  std::vector<std::string> keys;
+  int calls = 0;
+
+  record::Discovered discover(const schema::AppRef& ref) override {
+    ++calls;
+    return {ref, endpoints, keys};
+  }
+};
+
+class FakeTruster final : public KeyTruster {
+ public:
+  std::vector<std::string> names;
+  void trustAnnounced(const schema::AcIdentifier& name) override { names.push_back(name.str()); }
+};
+
+// Everything together, with one endpoint that works.
+struct World {
+  World() {
+    discoverer.endpoints = {{kAci, kAsc}};
+    http.pages[kAci] = {{.body = kBody, .etag = "\"v1\""}};
+    http.pages[kAsc] = {{.body = "the signature"}};
+  }
+
+  record::Image fetch(const Request& request) {
+    const Fetcher fetcher(
+        {ingest, store, discoverer, truster,
+         [](const std::string& label) { return makeProgress(ProgressMode::none, label); },
+         [this](std::chrono::milliseconds time) { slept.push_back(time); }},
+        options);
+    return fetcher.fetch(request, http);
+  }
+
+  static constexpr const char* kAci = "https://example.com/web.aci";
+  static constexpr const char* kAsc = "https://example.com/web.aci.asc";
+  static constexpr const char* kBody = "the bytes of an image as distributed";
+
+  FakeHttp http;
+  FakeIngest ingest;
+  FakeStore store;
+  FakeDiscoverer discoverer;
+  FakeTruster truster;
+  FetchOptions options;
+  std::vector<std::chrono::milliseconds> slept;
+};
+
+}  // namespace actool::fetch::test
