@@ -57,14 +57,15 @@ bool wantsCredentials(const Attempt& attempt) {
 // `cut`: the walk ended before it reached the host.
 [[noreturn]] void throwNothing(std::string_view what, const schema::AcIdentifier& name,
                                const std::vector<Attempt>& trail, bool cut) {
-  const std::string why = fmt::format("no {} found; tried {}", what, describe(trail));
-  const std::string_view host = name.host();
+  const std::string tried = describe(trail);
   if (std::any_of(trail.begin(), trail.end(), wantsCredentials)) {
     throw NetworkError(
-        why, fmt::format("credentials for {} go into a file of auth.d (rktKind \"auth\")", host));
+        tried,
+        fmt::format("credentials for {} go into a file of auth.d (rktKind \"auth\")", name.host()));
   }
-  if (cut) throw NetworkError(why, "the page must answer before its parents are asked");
-  throw NotFoundError(why, fmt::format("is the name right, and does {} announce it?", host));
+  if (cut) throw NetworkError(tried, trail.back().status >= 500 ? "try again later" : "");
+  throw NotFoundError(fmt::format("no {} found; tried {}", what, tried),
+                      fmt::format("is the name right, and does {} announce it?", name.host()));
 }
 
 }  // namespace
