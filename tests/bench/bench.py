@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Benchmarks of whole commands, each beside a peer doing the same work in the same run.
+
+Usage: bench.py [--runs N] [--only WORD] [--json FILE]
+
+Runs on one machine with nothing from the network: the image is made of files of this machine's
+/usr (about 200 MB of tar), or of DIR with --tree DIR. Prints one table of ratios; a ratio below
+1 means that actool is faster. Root is needed, for namespaces and ownership.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
+import harness  # noqa: E402
+
+TAR_SIZE = 204 << 20
+
+
+def collect_tree(destination, size):
+    """Hard copies of this machine's own programs and libraries until `size` bytes are there."""
+    total = 0
+    for source in ("/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/share/perl", "/usr/share/doc",
+                   "/usr/share/zoneinfo", "/usr/lib/python3", "/usr/share/man", "/usr/include"):
+        for directory, _, files in os.walk(source):
+            for name in files:
+                path = pathlib.Path(directory, name)
+                if path.is_symlink() or not path.is_file() or path.stat().st_size > 8 << 20:
+                    continue
+                target = pathlib.Path(destination, str(path).lstrip("/"))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+                total += path.stat().st_size + 1024
+                if total > size:
+                    return
+    if total < size // 2:
+        sys.exit(f"bench: only {total >> 20} MiB of files found in /usr; give a tree with --tree")
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.lab = harness.Lab("bench")
+        self.rows = []
+
+    # --- measuring --------------------------------------------------------------------------
+
+    def times(self, commands, prepare=None, runs=None):
+        """Median seconds of each shell command, run in turn (A B A B ...) so that a machine whose
+        speed drifts is as slow to the one as to the other."""
+        runs = runs or self.arguments.runs
+        samples = [[] for _ in commands]
+        for run in range(runs + 1):
+            for index, command in enumerate(commands):
+                if prepare and prepare[index]:
+                    subprocess.run(["bash", "-c", prepare[index]], check=True, env=self.lab.env)
+                with tempfile.NamedTemporaryFile() as export:
+                    subprocess.run(["hyperfine", "--runs", "1", "--shell", "none", "--style", "none",
+                                    "--export-json", export.name, command],
+                                   check=True, env=self.lab.env, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+                    seconds = json.load(open(export.name))["results"][0]["times"][0]
+                if run > 0:  # the first is the warm-up
+                    samples[index].append(seconds)
+        return [statistics.median(sample) for sample in samples]
+
+    def peak_kib(self, argv):
+        done = subprocess.run(["/usr/bin/env", "time", "-v", *argv] if shutil.which("time") else argv,
+                              env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+        found = re.search(rb"Maximum resident set size \(kbytes\): (\d+)", done.stderr)
+        return int(found.group(1)) if found else None
+
+    def compare(self, work, ours, peer, peer_name, target, **kwargs):
+        mine, theirs = self.times([ours, peer], **kwargs)
+        self.rows.append({"work": work, "actool": mine, "peer": peer_name, "peer_seconds": theirs,
+                          "ratio": mine / theirs, "target": target})
+        print(f"  {work}: {mine * 1000:.1f} ms, {peer_name} {theirs * 1000:.1f} ms", file=sys.stderr)
+
+    # --- the material -----------------------------------------------------------------------
+
+    def prepare(self):
+        lab = self.lab
+        self.tree = pathlib.Path(self.arguments.tree) if self.arguments.tree else lab.work / "tree"
+        if not self.arguments.tree:
+            collect_tree(self.tree, TAR_SIZE)
+        busybox = lab.work / "busybox"
+        (busybox / "bin").mkdir(parents=True)
+        shutil.copy(harness.BUSYBOX, busybox / "bin/busybox")
+        for applet in ("true", "sh"):
+            os.symlink("busybox", busybox / "bin" / applet)
+        self.busybox = busybox
+        self.gpg = harness.Gpg(lab)
+        self.key = self.gpg.key("Bench <bench@example.com>")
+        path = lab.work / "key.pub"
+        path.write_bytes(self.gpg.export(self.key))
+        self.run("trust", "add", "--root", "--skip-fingerprint-review", path)
+        self.big = self.image("example.com/big", self.tree)
+        self.small = self.image("example.com/small", busybox, exec=["/bin/true"])
+
+    def run(self, *arguments):
+        result = self.lab.actool(*arguments, timeout=600)
+        if result.code != 0:
+            sys.exit(f"bench: actool {' '.join(map(str, arguments))}: {result}")
+        return result
+
+    def image(self, name, tree, exec=None):
+        """A signed gzip ACI of `tree` made with tar and gzip, as anyone may make it."""
+        layout = self.lab.work / name.replace("/", "_")
+        layout.mkdir()
+        (layout / "manifest").write_text(json.dumps(harness.manifest(name, exec=exec)))
+        tar = layout / "image.tar"
+        subprocess.run(["tar", "-C", str(layout), "-cf", str(tar), "manifest"], check=True)
+        subprocess.run(["tar", "-rf", str(tar), "--transform", "s,^\\.,rootfs,", "-C", str(tree), "."], check=True)
+        aci = layout / "image.aci"
+        with open(aci, "wb") as out:
+            subprocess.run(["gzip", "-6", "-n", "-c", str(tar)], check=True, stdout=out)
+        self.gpg.sign(self.key, aci)
+        return aci
+
+    def actool_line(self, *words):
+        return " ".join(self.lab.argv(*words))
+
+    # --- the rows -----------------------------------------------------------------------------
+
+    def fetch(self):
+        reset = f"rm -rf {self.lab.store}"
+        self.compare("fetch a local signed gzip ACI, 200 MB of tar",
+                     self.actool_line("fetch", self.big, "--format=id"),
+                     f"bash -c 'gzip -dc {self.big} | sha512sum'", "gzip -dc | sha512sum", 1.0,
+                     prepare=[reset, None])
+
+    def render(self):
+        identity = self.run("fetch", self.big, "--format=id").out.strip()
+        out = self.lab.work / "extracted"
+        clean = f"rm -rf {out}; mkdir {out}"
+        tar = self.big.with_name("image.tar")
+        self.compare("extract its tree", self.actool_line("image", "extract", identity, out / "tree"),
+                     f"tar -C {out} -xf {tar}", "tar -x", 1.0, prepare=[clean, clean])
+
+    def start(self):
+        identity = self.run("fetch", self.small, "--format=id").out.strip()
+        self.run("run", "--net=none", identity)
+        bundle = self.lab.work / "bundle"
+        bundle.mkdir()
+        shutil.copytree(self.busybox, bundle / "rootfs", symlinks=True)
+        subprocess.run(["crun", "spec"], cwd=bundle, check=True)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"].update(terminal=False, args=["/bin/true"])
+        (bundle / "config.json").write_text(json.dumps(config))
+        # crun 1.8 refuses a hybrid cgroup layout.
+        subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=False, stderr=subprocess.DEVNULL)
+        self.compare("run /bin/true by image ID, whole command",
+                     self.actool_line("run", "--net=none", identity),
+                     f"crun --cgroup-manager=disabled run --bundle {bundle} bench", "crun run", 3.0,
+                     runs=max(self.arguments.runs, 20))
+        self.run("gc", "--grace-period=0s")
+
+    def memory(self):
+        """A 4 GiB image of generated data that compresses well but is no hole."""
+        lab = self.lab
+        aci = lab.work / "huge.aci"
+        layout = lab.work / "huge"
+        (layout / "rootfs").mkdir(parents=True)
+        (layout / "manifest").write_text(json.dumps(harness.manifest("example.com/huge")))
+        script = (f"(cd {layout} && tar --format=pax -cf - manifest rootfs | head -c 2560) >/dev/null;"
+                  f"{sys.executable} - <<'EOF' | gzip -1 -n > {aci}\n"
+                  "import sys, tarfile, random\n"
+                  "class Data:\n"
+                  "    def __init__(self): self.block = random.Random(1).randbytes(1 << 14) * 64\n"
+                  "    def read(self, n): return (self.block * (n // len(self.block) + 1))[:n]\n"
+                  "tar = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)\n"
+                  f"tar.add('{layout}/manifest', 'manifest'); tar.add('{layout}/rootfs', 'rootfs')\n"
+                  "for i in range(4):\n"
+                  "    info = tarfile.TarInfo(f'rootfs/data{i}'); info.size = 1 << 30\n"
+                  "    tar.addfile(info, Data())\n"
+                  "tar.close()\nEOF")
+        subprocess.run(["bash", "-c", script], check=True)
+        self.gpg.sign(self.key, aci)
+        empty = self.peak_kib(self.lab.argv("image", "list"))
+        self.run("image", "gc")
+        peak = self.peak_kib(self.lab.argv("fetch", aci, "--format=id"))
+        print(f"  peak memory, 4 GiB image: {peak >> 10} MiB (image list of the same store {empty >> 10} MiB)",
+              file=sys.stderr)
+        self.rows.append({"work": "peak memory of any one process, fetch of a 4 GiB image",
+                          "actool": peak / 1024, "peer": "beyond `image list`, MiB",
+                          "peer_seconds": empty / 1024, "ratio": (peak - empty) / 1024 / 64, "target": 1.0,
+                          "unit": "MiB"})
+
+    def table(self):
+        lines = [("work", "actool", "peer", "", "ratio", "at most", "")]
+        for row in self.rows:
+            unit = row.get("unit")
+            shown = [f"{value:.1f} MiB" if unit else f"{value * 1000:.1f} ms"
+                     for value in (row["actool"], row["peer_seconds"])]
+            lines.append((row["work"], shown[0], row["peer"], shown[1], f"{row['ratio']:.2f}",
+                          f"{row['target']:.2f}", "ok" if row["ratio"] <= row["target"] else "MISSED"))
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+        for line in lines:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        return all(row["ratio"] <= row["target"] for row in self.rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--only", help="fetch, render, start or memory")
+    parser.add_argument("--tree", help="a root file system to use instead of files of /usr")
+    parser.add_argument("--json", help="write the rows to this file too")
+    arguments = parser.parse_args()
+    if os.environ.get("ACTOOL_TEST_IN_NAMESPACE") != "1":
+        os.environ["ACTOOL_TEST_IN_NAMESPACE"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--net", "--propagation", "private", sys.executable, *sys.argv])
+    bench = Bench(arguments)
+    try:
+        bench.prepare()
+        for name in ("fetch", "render", "start", "memory"):
+            if arguments.only in (None, name):
+                print(f"{name} ...", file=sys.stderr)
+                getattr(bench, name)()
+        fine = bench.table()
+        if arguments.json:
+            pathlib.Path(arguments.json).write_text(json.dumps(bench.rows, indent=1))
+    finally:
+        bench.lab.close()
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()
