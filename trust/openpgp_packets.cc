@@ -214,6 +214,11 @@ SignaturePacket readSignature(std::string_view body) {
 
 }  // namespace
 
+std::string SignaturePacket::issuer() const {
+  if (!issuerFingerprint.empty()) return issuerFingerprint;
+  return issuerKeyId.empty() ? "(not stated)" : issuerKeyId;
+}
+
 DetachedSignature parseDetachedSignature(std::string_view text) {
   if (text.size() > kMaxSignatureBytes) {
     throw TrustError(fmt::format("signature of more than {} bytes", kMaxSignatureBytes));

@@ -20,6 +20,9 @@ struct SignaturePacket {
   std::uint8_t hashAlgorithm = 0;  // RFC 4880 section 9.4
   std::string issuerFingerprint;   // lower-case hex, empty when not stated
   std::string issuerKeyId;         // 16 lower-case hex digits, empty when not stated
+
+  // The fingerprint, else the key ID, else "(not stated)".
+  std::string issuer() const;
 };
 
 struct DetachedSignature {

@@ -1,0 +1,88 @@
+#include "trust/gpg_loop.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <vector>
+
+#include "core/base/error.h"
+
+namespace actool::trust {
+namespace {
+
+// The kernel's usual upper limit (/proc/sys/fs/pipe-max-size). With the default of 64 KiB
+// gpg and we would take turns on the processor instead of working side by side.
+constexpr int kPipeBytes = 1 << 20;
+
+}  // namespace
+
+GpgLoop::GpgLoop(gpgme_ctx_t context) {
+  callbacks_.add = add;
+  callbacks_.add_priv = this;
+  callbacks_.remove = remove;
+  callbacks_.event = event;
+  callbacks_.event_priv = this;
+  gpgme_set_io_cbs(context, &callbacks_);
+}
+
+gpgme_error_t GpgLoop::add(void* self, int fd, int fromGpg, gpgme_io_cb_t handler,
+                           void* handlerData, void** tag) {
+  auto& loop = *static_cast<GpgLoop*>(self);
+  // Over the user's quota of pipe pages it stays as small as it is, which is only slower.
+  if (fromGpg == 0) static_cast<void>(::fcntl(fd, F_SETPIPE_SZ, kPipeBytes));
+  try {
+    *tag = &loop.watches_.emplace_back(Watch{fd, fromGpg != 0, handler, handlerData});
+  } catch (const std::bad_alloc&) {  // called from C
+    return gpgme_error(GPG_ERR_ENOMEM);
+  }
+  return 0;
+}
+
+void GpgLoop::remove(void* tag) {
+  static_cast<Watch*>(tag)->removed = true;
+}
+
+void GpgLoop::event(void* self, gpgme_event_io_t type, void* data) {
+  if (type != GPGME_EVENT_DONE) return;
+  auto& loop = *static_cast<GpgLoop*>(self);
+  const auto& result = *static_cast<gpgme_io_event_done_data_t>(data);
+  loop.done_ = true;
+  loop.error_ = result.err != 0 ? result.err : result.op_err;
+}
+
+bool GpgLoop::inputsClosed() const noexcept {
+  return std::none_of(watches_.begin(), watches_.end(),
+                      [](const Watch& watch) { return !watch.fromGpg && !watch.removed; });
+}
+
+void GpgLoop::runUntil(const std::function<bool()>& enough) {
+  while (!done_ && !enough())
+    serveOnce();
+}
+
+void GpgLoop::serveOnce() {
+  // A handler may remove any watch, its own too, so they are only dropped here.
+  watches_.remove_if([](const Watch& watch) { return watch.removed; });
+  std::vector<pollfd> polls;
+  std::vector<Watch*> order;
+  for (Watch& watch : watches_) {
+    polls.push_back({watch.fd, static_cast<short>(watch.fromGpg ? POLLIN : POLLOUT), 0});
+    order.push_back(&watch);
+  }
+  if (polls.empty()) throw Error("gpgme's operation has no end");
+  if (::poll(polls.data(), polls.size(), -1) < 0) {
+    if (errno == EINTR) return;
+    throwErrno("waiting for gpg");
+  }
+  for (std::size_t i = 0; i < polls.size() && !done_; ++i) {
+    // The handler's own result is gpgme's to see: it comes back with the DONE event.
+    if (polls[i].revents != 0 && !order[i]->removed) {
+      order[i]->handler(order[i]->handlerData, order[i]->fd);
+    }
+  }
+}
+
+}  // namespace actool::trust

@@ -1,0 +1,158 @@
+#include "trust/openpgp_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+
+namespace actool::trust {
+namespace {
+
+// How much gpgme moves at a time; 512 bytes if not told.
+constexpr const char* kIoBufferBytes = "262144";
+
+std::chrono::system_clock::time_point fromSeconds(unsigned long seconds) {
+  return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(seconds));
+}
+
+std::string lower(const char* text) {
+  std::string out = text == nullptr ? "" : text;
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+}  // namespace
+
+void refuseSignatures(const std::vector<std::string>& reasons, bool unknown) {
+  throw TrustError(
+      join(reasons, "; "),
+      unknown ? "if its maker is to be trusted: actool trust add --prefix NAME KEY" : "");
+}
+
+OpenPgpSession::OpenPgpSession(std::shared_ptr<const KeySet> keys, DetachedSignature signature)
+    : keys_(std::move(keys)),
+      signature_(std::move(signature)),
+      context_(makeContext(keys_->home())),
+      loop_(context_.get()),
+      signatureData_(dataFromMemory(signature_.packets)) {
+  callbacks_.read = giveBytes;
+  gpgme_data_t raw = nullptr;
+  check(gpgme_data_new_from_cbs(&raw, &callbacks_, this), "passing data to gpgme");
+  signedData_.reset(raw);
+  check(gpgme_data_set_flag(raw, "io-buffer-size", kIoBufferBytes), "choosing gpgme's buffer");
+  check(gpgme_op_verify_start(context_.get(), signatureData_.get(), raw, nullptr), "starting gpg");
+}
+
+OpenPgpSession::~OpenPgpSession() {
+  if (loop_.done()) return;
+  // gpg is shown the end of its input, calls the signature bad and ends; nobody listens.
+  // It must be gone before the home directory is.
+  pending_ = {};
+  try {
+    runToEnd();
+  } catch (const Error& error) {
+    log::warn("ending gpg: {}", error.what());
+  }
+}
+
+ssize_t OpenPgpSession::giveBytes(void* self, void* buffer, std::size_t size) {
+  auto& pending = static_cast<OpenPgpSession*>(self)->pending_;
+  const std::size_t count = std::min(size, pending.size());
+  std::memcpy(buffer, pending.data(), count);
+  pending = pending.subspan(count);
+  return static_cast<ssize_t>(count);
+}
+
+void OpenPgpSession::runToEnd() {
+  loop_.runUntil([] { return false; });
+}
+
+void OpenPgpSession::update(std::span<const std::byte> bytes) {
+  // While there are bytes giveBytes() never gives none, which would mean the end of input.
+  pending_ = bytes;
+  loop_.runUntil([this] { return pending_.empty() || loop_.inputsClosed(); });
+  if (pending_.empty()) return;
+  pending_ = {};
+  runToEnd();
+  // gpg ended before the bytes did. Its reason, when it gave one, says more than ours.
+  static_cast<void>(verdict());
+  throw Error("verifying the signature: gpg stopped reading before the end");
+}
+
+std::vector<Signer> OpenPgpSession::finish() {
+  pending_ = {};
+  runToEnd();
+  return verdict();
+}
+
+std::vector<Signer> OpenPgpSession::verdict() const {
+  if (gpgme_err_code(loop_.error()) == GPG_ERR_NO_DATA) {
+    throw TrustError("gpg found no signature in it");
+  }
+  check(loop_.error(), "verifying the signature");
+  const gpgme_verify_result_t result = gpgme_op_verify_result(context_.get());
+  if (result == nullptr || result->signatures == nullptr) {
+    throw TrustError("gpg found no signature in it");
+  }
+  std::vector<Signer> signers;
+  std::vector<std::string> reasons;
+  bool unknown = false;
+  for (gpgme_signature_t s = result->signatures; s != nullptr; s = s->next) {
+    if (auto signer = judge(*s, reasons, unknown)) signers.push_back(*std::move(signer));
+  }
+  if (signers.empty()) refuseSignatures(reasons, unknown);
+  for (const std::string& reason : reasons)
+    log::debug("another signature: {}", reason);
+  return signers;
+}
+
+std::optional<Signer> OpenPgpSession::judge(const _gpgme_signature& signature,
+                                            std::vector<std::string>& reasons,
+                                            bool& unknown) const {
+  const auto no = [&](std::string reason) {
+    reasons.push_back(std::move(reason));
+    return std::nullopt;
+  };
+  // With a key that gpg has, this is the signing key's whole fingerprint.
+  const std::string fingerprint = lower(signature.fpr);
+  const auto found = keys_->find(fingerprint);
+  const std::string who = found ? found->describe() : "key " + printable(fingerprint);
+  const gpgme_err_code_t code = gpgme_err_code(signature.status);
+  if (code == GPG_ERR_BAD_SIGNATURE) {
+    return no("bad signature by " + who + ": these are not the bytes that were signed");
+  }
+  if (code == GPG_ERR_NO_PUBKEY || !found) {
+    unknown = true;
+    return no("signed by unknown " + who);
+  }
+  if (code == GPG_ERR_SIG_EXPIRED) {
+    return no(fmt::format("signature by {} expired on {}", who,
+                          displayDate(fromSeconds(signature.exp_timestamp))));
+  }
+  if (std::string why = found->refusal(signature.hash_algo); !why.empty()) return no(why);
+  // What gpg found out since the keys were listed, a key that has just expired say.
+  if (code == GPG_ERR_KEY_EXPIRED) return no("signed by " + who + ", which is expired");
+  if (code == GPG_ERR_CERT_REVOKED) return no("signed by " + who + ", which is revoked");
+  if (code != GPG_ERR_NO_ERROR) {
+    return no(
+        fmt::format("signature by {} can't be checked: {}", who, errorText(signature.status)));
+  }
+  // With trust-model always gpg says nothing of validity, and a good signature has an empty
+  // summary; any further bit is something that gpg did not like and this code does not know.
+  constexpr unsigned kGood = GPGME_SIGSUM_VALID | GPGME_SIGSUM_GREEN;
+  if ((static_cast<unsigned>(signature.summary) & ~kGood) != 0 || signature.wrong_key_usage) {
+    return no(fmt::format("signature by {} is not without fault (gpgme summary 0x{:x})", who,
+                          static_cast<unsigned>(signature.summary)));
+  }
+  return Signer{found->key->fingerprint, found->subkey->fingerprint, found->key->userId(),
+                formatRfc3339(fromSeconds(signature.timestamp))};
+}
+
+}  // namespace actool::trust
