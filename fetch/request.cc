@@ -108,7 +108,9 @@ std::vector<record::Endpoint> usableEndpoints(const record::Discovered& discover
   }
   std::vector<record::Endpoint> usable;
   for (const record::Endpoint& endpoint : discovered.endpoints) {
-    if (isWebUrl(endpoint.aci)) usable.push_back(endpoint);
+    if (!isWebUrl(endpoint.aci)) continue;
+    usable.push_back(endpoint);
+    if (endpoint.asc.empty()) usable.back().asc = signatureUrl(endpoint.aci);
   }
   if (usable.empty()) refuseTransport(discovered.endpoints.front().aci, "this kind of URL");
   return usable;

@@ -40,7 +40,8 @@ Request requestFor(const record::ImageArg& argument);
 Request requestFor(const record::Record& record);
 Request requestFor(const schema::Dependency& dependency);
 
-// The endpoints this tool can fetch from (http and https), in their order. UsageError when a
+// The endpoints this tool can fetch from (http and https), in their order, each with a signature
+// URL. UsageError when a
 // record has endpoints but none of them; NotFoundError when it has no endpoint at all.
 std::vector<record::Endpoint> usableEndpoints(const record::Discovered& discovered);
 

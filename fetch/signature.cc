@@ -29,9 +29,9 @@ SignatureFile SignatureFile::given(const std::string& place, const HttpOptions& 
     if (!content) throw NotFoundError(fmt::format("there is no signature {}", printable(place)));
     return temporary(*content);
   }
-  constexpr std::string_view kFileScheme = "file://";
-  const Path path = std::filesystem::absolute(
-      place.starts_with(kFileScheme) ? place.substr(kFileScheme.size()) : place);
+  const Path path = place.starts_with("file://")
+                        ? std::get<record::FileArg>(record::parseImageArg(place)).path
+                        : std::filesystem::absolute(place);
   if (!actool::exists(path))
     throw NotFoundError(fmt::format("there is no signature {}", printable(place)));
   return SignatureFile(path);

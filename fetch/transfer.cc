@@ -115,17 +115,18 @@ class Attempt {
     if (response.status == 416 && offset_ > 0) {
       const std::string range = response.header("content-range");
       if (range == fmt::format("bytes */{}", offset_)) return;
-      throw NetworkError(fmt::format("the server has \"{}\" where {} bytes have come already",
-                                     printable(range), offset_));
+      throw NetworkError(fmt::format("{}: the server has \"{}\" where {} bytes have come already",
+                                     printable(url), printable(range), offset_));
     }
     if (response.status != 200 && response.status != 206) net::throwStatus(response, url);
     const std::uint64_t total = response.totalSize.value_or(std::max(position_, offset_));
     if (position_ != total) {
-      throw NetworkError(fmt::format("the transfer ended after {} of {} bytes", position_, total));
+      throw NetworkError(fmt::format("{}: the transfer ended after {} of {} bytes", printable(url),
+                                     position_, total));
     }
     if (position_ < offset_) {
-      throw NetworkError(
-          fmt::format("the server has {} bytes where {} have come already", position_, offset_));
+      throw NetworkError(fmt::format("{}: the server has {} bytes where {} have come already",
+                                     printable(url), position_, offset_));
     }
   }
 
@@ -161,9 +162,8 @@ TransferResult transfer(net::HttpClient& http, IngestClient& ingest, const std::
     Attempt attempt(*session, std::get<std::uint64_t>(session->opening()), limits, makeProgress);
     try {
       // The limit that counts is Attempt's, over the whole image; the client's is a backstop.
-      const net::HttpResponse response = withContext("fetching " + printable(url), [&] {
-        return attempt.run(http, requestOf(url, options, limits.maxBytes + (1 << 20)), etag);
-      });
+      const net::HttpResponse response =
+          attempt.run(http, requestOf(url, options, limits.maxBytes + (1 << 20)), etag);
       record::Image image = session->finish();
       return {std::move(image), true, etagOf(response), response.maxAge()};
     } catch (const NetworkError& error) {
@@ -181,31 +181,26 @@ TransferResult transfer(net::HttpClient& http, IngestClient& ingest, const std::
 
 std::optional<std::string> download(net::HttpClient& http, const std::string& url,
                                     const HttpOptions& options, std::uint64_t maxBytes) {
-  return withContext("fetching " + printable(url), [&]() -> std::optional<std::string> {
-    net::HttpRequest request = requestOf(url, options, maxBytes);
-    request.totalTimeout = kSmallDocumentTimeout;
-    auto [response, body] = http.getText(request);
-    if (response.status == 404 || response.status == 410) return std::nullopt;
-    if (response.status != 200) net::throwStatus(response, url);
-    return std::move(body);
-  });
+  net::HttpRequest request = requestOf(url, options, maxBytes);
+  request.totalTimeout = kSmallDocumentTimeout;
+  auto [response, body] = http.getText(request);
+  if (response.status == 404 || response.status == 410) return std::nullopt;
+  if (response.status != 200) net::throwStatus(response, url);
+  return std::move(body);
 }
 
 bool isThere(net::HttpClient& http, const std::string& url, const HttpOptions& options) {
-  return withContext("fetching " + printable(url),
-                     [&] { return headersOnly(http, requestOf(url, options, kAnySize)).second; });
+  return headersOnly(http, requestOf(url, options, kAnySize)).second;
 }
 
 std::optional<net::HttpResponse> confirmUnchanged(net::HttpClient& http, const std::string& url,
                                                   const std::string& etag,
                                                   const HttpOptions& options) {
-  return withContext("fetching " + printable(url), [&]() -> std::optional<net::HttpResponse> {
-    net::HttpRequest request = requestOf(url, options, kAnySize);
-    request.ifNoneMatch = etag;
-    net::HttpResponse response = headersOnly(http, request).first;
-    if (response.status == 304) return response;
-    return std::nullopt;
-  });
+  net::HttpRequest request = requestOf(url, options, kAnySize);
+  request.ifNoneMatch = etag;
+  net::HttpResponse response = headersOnly(http, request).first;
+  if (response.status == 304) return response;
+  return std::nullopt;
 }
 
 }  // namespace actool::fetch

@@ -197,8 +197,8 @@ TEST_F(EndpointsTest, AllFailuresAreSaidAndTheWeightiestCounts) {
   const Error error = errorOf(world_, byName("example.com/web"));
   EXPECT_STREQ(error.what(),
                "example.com/web: none of 2 endpoints works: there is neither "
-               "https://a.example/web.aci nor its signature; fetching "
-               "https://example.com/web.aci.asc: connection refused");
+               "https://a.example/web.aci nor its signature; "
+               "connection refused");
   EXPECT_EQ(error.code(), ExitCode::network);
 }
 

@@ -48,6 +48,8 @@ TEST(RequestTest, EndpointsOfOtherSchemesAreLeftOut) {
   const auto usable = usableEndpoints(found);
   ASSERT_EQ(usable.size(), 1U);
   EXPECT_EQ(usable[0].aci, "https://e.com/w.aci");
+  found.endpoints = {{"https://e.com/w.aci", ""}};
+  EXPECT_EQ(usableEndpoints(found).at(0).asc, "https://e.com/w.aci.asc");
 }
 
 TEST(RequestTest, SignatureUrlKeepsTheQuery) {

@@ -52,7 +52,7 @@ TEST(TransferTest, RefusesAServerWithLessThanThePartial) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "example.com/web: fetching https://example.com/web.aci: the server has "
+                 "example.com/web: https://example.com/web.aci: the server has "
                  "\"bytes */36\" where 45 bytes have come already");
     EXPECT_EQ(error.code(), ExitCode::network);
   }
@@ -70,7 +70,7 @@ TEST(TransferTest, RefusesAWholeBodyThatIsShorterThanThePartial) {
           world.fetch(byName("example.com/web"));
         } catch (const Error& error) {
           EXPECT_STREQ(error.what(),
-                       "example.com/web: fetching https://example.com/web.aci: the server has 36 "
+                       "example.com/web: https://example.com/web.aci: the server has 36 "
                        "bytes where 45 have come already");
           throw;
         }
@@ -109,9 +109,7 @@ TEST(TransferTest, GivesUpAfterItsRetriesAndKeepsThePartial) {
     world.fetch(byName("example.com/web"));
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "example.com/web: fetching https://example.com/web.aci: the connection was "
-                 "closed");
+    EXPECT_STREQ(error.what(), "example.com/web: the connection was closed");
     EXPECT_EQ(error.code(), ExitCode::network);
   }
   EXPECT_EQ(world.slept.size(), 3U);
@@ -156,7 +154,7 @@ TEST(TransferTest, RefusesABodyOverTheLimit) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "fetching https://example.com/web.aci: the image has more than 20 B as "
+                 "the image has more than 20 B as "
                  "distributed; a larger one is fetched with --max-bytes");
   }
   EXPECT_EQ(world.ingest.abandoned, 1);
