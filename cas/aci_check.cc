@@ -2,8 +2,10 @@
 
 #include <optional>
 
+#include "cas/aci_acl.h"
 #include "cas/aci_path.h"
 #include "cas/aci_path_set.h"
+#include "cas/aci_xattr.h"
 #include "core/base/error.h"
 
 namespace actool::cas {
@@ -69,9 +71,31 @@ class Checker {
     }
     checkParents(entry, path);
     place(entry, path);
+    checkAttributes(entry);
     if (entry.type == TarType::regular) {
       ++files_;
       contentBytes_ += entry.size;
+    }
+  }
+
+  static void checkAttributes(const TarEntry& entry) {
+    for (const auto& [name, value] : entry.xattrs) {
+      // XATTR_NAME_MAX and XATTR_SIZE_MAX of Linux.
+      if (name.empty() || name.size() > 255 || value.size() > 65536) {
+        refuse(entry, "the extended attribute " + inQuotes(name) + " is longer than any can be");
+      }
+      if (isOverlayXattr(name)) {
+        refuse(entry, "the extended attribute " + inQuotes(name) +
+                          " is overlayfs's own and would lead it astray");
+      }
+    }
+    for (const std::string* acl : {&entry.accessAcl, &entry.defaultAcl}) {
+      if (acl->empty()) continue;
+      try {
+        aclAttribute(*acl);
+      } catch (const Error& error) {
+        refuse(entry, error.what());
+      }
     }
   }
 

@@ -16,6 +16,7 @@
 //   - symbolic links as such may point anywhere, absolute or not
 //   - character and block devices and FIFOs are fine; sockets, volume labels, multi-volume
 //     parts and incremental dumps are refused
+//   - extended attributes have sizes that Linux takes, none is overlayfs's own, and ACLs parse
 //   - the end-of-archive marker is there, and only zeros follow it
 #pragma once
 

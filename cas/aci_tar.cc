@@ -178,6 +178,7 @@ std::optional<TarEntry> TarReader::next() {
 
   PaxRecords pax;
   bool extended = false;
+  entryAt_ = offset_;
   std::size_t budget = limits_.extendedHeader;
   std::array<std::byte, kBlock> block{};
   while (true) {
@@ -214,6 +215,7 @@ std::optional<TarEntry> TarReader::next() {
       }
     }
     if (type == 'g') {
+      if (!extended) entryAt_ = offset_;
       for (const auto& [key, value] : global_.values) {
         if (isGlobalPoison(key)) fail("a global pax header that sets " + inQuotes(key));
       }
@@ -227,6 +229,7 @@ std::optional<TarEntry> TarReader::next() {
 
 TarEntry TarReader::makeEntry(std::span<const std::byte> block, const PaxRecords& pax) {
   TarEntry entry;
+  entry.headerOffset = entryAt_;
   const auto record = [&](std::string_view key) {
     const std::string* own = pax.find(key);
     return own != nullptr ? own : global_.find(key);

@@ -42,9 +42,10 @@ struct TarEntry {
   TarTime mtime;
   std::uint32_t deviceMajor = 0;
   std::uint32_t deviceMinor = 0;
-  std::uint64_t size = 0;        // of the file, holes included; 0 unless regular
-  std::uint64_t dataOffset = 0;  // of the stored bytes in the tar
-  std::uint64_t dataSize = 0;    // stored bytes
+  std::uint64_t size = 0;          // of the file, holes included; 0 unless regular
+  std::uint64_t headerOffset = 0;  // of its first header block in the tar, extended ones included
+  std::uint64_t dataOffset = 0;    // of the stored bytes in the tar
+  std::uint64_t dataSize = 0;      // stored bytes
   bool sparse = false;
   std::vector<SparsePiece> pieces;            // when sparse: ascending, apart, none empty, within
                                               // size; their bytes follow each other in the tar
@@ -89,6 +90,7 @@ class TarReader {
   std::span<const std::byte> chunk_;
   std::uint64_t offset_ = 0;    // of chunk_'s first byte in the stream
   std::uint64_t headerAt_ = 0;  // of the header being read
+  std::uint64_t entryAt_ = 0;   // of the entry's first header
   std::uint64_t dataLeft_ = 0;  // of the current entry, not yet given out
   std::uint64_t padding_ = 0;   // after it
   bool ended_ = false;

@@ -1,0 +1,95 @@
+// actool cat-manifest: the manifest of a file, an image in the store, or a pod.
+#include <unistd.h>
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cas/aci_commands.h"
+#include "cas/aci_input.h"
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "core/base/uuid.h"
+#include "core/cli/table.h"
+#include "core/record/image_arg.h"
+
+namespace actool::cas {
+
+namespace {
+
+constexpr const char* kDetails =
+    "Prints a manifest on standard output: of an ACI file, of an image in the store by its name "
+    "or\n"
+    "image ID, or of a pod by its UUID. A file of that name goes before both.\n"
+    "\n"
+    "Example:\n"
+    "  actool cat-manifest --pretty-print web.aci\n"
+    "  actool cat-manifest example.com/web:1.2.0";
+
+struct Arguments {
+  bool pretty = false;
+  std::string what;
+};
+
+// A UUID, or the beginning of one: eight hex digits, a hyphen, and more of the kind.
+bool looksLikePod(std::string_view text) {
+  if (Uuid::parse(text)) return true;
+  return text.size() > 8 && text.find('-') == 8 &&
+         text.find_first_not_of("0123456789abcdefABCDEF-") == text.npos;
+}
+
+[[noreturn]] void become(const std::string& program, const cli::Globals& globals,
+                         std::vector<std::string> args) {
+  std::vector<std::string> words = cli::toolCommand(program, globals, args);
+  std::vector<char*> argv;
+  for (std::string& word : words)
+    argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(cli::findTool(program).c_str(), argv.data());
+  throwErrno("running " + program);
+}
+
+int printFile(const Path& path, bool pretty) {
+  std::string manifest = readAciManifest(path);
+  const std::string what = "manifest of " + path.string();
+  schema::ImageManifest::parse(manifest, what);
+  // Pretty or not, it is the manifest as it is: only the white space changes.
+  if (pretty) manifest = dumpPretty(parseJson(manifest, what));
+  if (!manifest.ends_with('\n')) manifest += '\n';
+  cli::print(manifest);
+  return static_cast<int>(ExitCode::ok);
+}
+
+int run(const Arguments& arguments, const cli::Globals& globals) {
+  if (actool::exists(arguments.what)) return printFile(arguments.what, arguments.pretty);
+  std::vector<std::string> args;
+  if (arguments.pretty) args.emplace_back("--pretty-print");
+  if (looksLikePod(arguments.what)) {
+    args.push_back(arguments.what);
+    become("actool-pod-cat-manifest", globals, args);
+  }
+  const record::ImageArg image = record::parseImageArg(arguments.what);
+  if (const auto* file = std::get_if<record::FileArg>(&image)) {
+    throw NotFoundError("there is no file " + file->path.string());
+  }
+  args.insert(args.begin(), "cat-manifest");
+  args.push_back(arguments.what);
+  become("actool-image", globals, args);
+}
+
+}  // namespace
+
+cli::Subcommand catManifestCommand() {
+  return {.name = "cat-manifest",
+          .summary = "Print the manifest of an image file, a stored image or a pod",
+          .details = kDetails,
+          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+            const auto arguments = std::make_shared<Arguments>();
+            app.add_flag("--pretty-print", arguments->pretty, "indent the JSON");
+            app.add_option("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID")
+                ->required();
+            return [arguments, &globals] { return run(*arguments, globals); };
+          }};
+}
+
+}  // namespace actool::cas
