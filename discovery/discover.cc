@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "core/net/url.h"
 #include "discovery/url_template.h"
 
 namespace actool::discovery {
@@ -165,7 +166,8 @@ Attempt Discoverer::request(const std::string& url, std::vector<MetaTag>& tags) 
   try {
     const auto [response, html] = client_.getText(request);
     attempt.status = response.status;
-    if (response.effectiveUrl != url) log::debug("{} led to {}", url, response.effectiveUrl);
+    if (response.effectiveUrl != net::Url::parse(url).str)
+      log::debug("{} led to {}", url, response.effectiveUrl);
     if (response.status == 200) {
       tags = extractMetaTags(html, options_.html);
       attempt.result = Attempt::Result::page;
