@@ -40,6 +40,13 @@ KeySet::KeySet(const std::vector<TrustedKey>& trusted) {
   }
 }
 
+const KeyInfo* KeySet::key(std::string_view fingerprint) const {
+  const auto found = std::find_if(keys_.begin(), keys_.end(), [&](const KeyInfo& info) {
+    return info.fingerprint == fingerprint;
+  });
+  return found == keys_.end() ? nullptr : &*found;
+}
+
 std::optional<KeySet::Found> KeySet::find(std::string_view signingFingerprint) const {
   std::optional<Found> found;
   for (const KeyInfo& key : keys_) {

@@ -36,6 +36,9 @@ class KeySet {
   // By what a signature says of its maker.
   std::optional<Found> find(const SignaturePacket& signature) const;
 
+  // By the primary key's fingerprint; null when absent.
+  const KeyInfo* key(std::string_view fingerprint) const;
+
   const GpgHome& home() const { return keyring_.home(); }
 
  private:

@@ -1,0 +1,123 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/fd.h"
+#include "core/base/strings.h"
+#include "core/cli/table.h"
+#include "trust/commands.h"
+#include "trust/verifier.h"
+
+namespace actool::trust {
+namespace {
+
+constexpr const char* kDetails =
+    "Checks the detached signature of a file (FILE.asc when no other is named) against the "
+    "trusted keys, and shows who signed it and the names that each signer is trusted for. With "
+    "--name, a signer must be trusted for that name; without, it is enough that it is trusted "
+    "for some. Only keys of 'actool trust list' count, never the user's own keyring. Exits with "
+    "253 when the file is not to be trusted.\n\n"
+    "Example:\n"
+    "  actool verify web-1.0.0.aci\n"
+    "  actool verify --name example.com/web web-1.0.0.aci signatures/web.asc";
+
+struct Arguments {
+  std::string file;
+  std::string signature;
+  std::string name;
+  std::optional<cli::Format> format;
+};
+
+std::string readSignature(const Arguments& arguments) {
+  const std::string path =
+      arguments.signature.empty() ? arguments.file + ".asc" : arguments.signature;
+  auto text = withContext("reading signature " + printable(path),
+                          [&] { return tryReadFile(path, kMaxSignatureBytes); });
+  if (!text) {
+    throw TrustError(fmt::format("no signature {}", printable(path)),
+                     "name the file that holds it after the image");
+  }
+  return *std::move(text);
+}
+
+std::vector<Signer> check(SignatureVerifier& verifier, const Arguments& arguments) {
+  const UniqueFd file = tryOpen(arguments.file, O_RDONLY);
+  if (!file) throw NotFoundError("no such file");
+  const std::string signature = readSignature(arguments);
+  verifier.precheck(signature);
+  const auto session = verifier.begin(signature);
+  std::vector<std::byte> buffer(std::size_t{256} << 10);
+  while (const std::size_t count = readSome(file.get(), buffer, printable(arguments.file))) {
+    session->update(std::span(buffer).first(count));
+  }
+  return session->finish();
+}
+
+std::vector<std::string> rulesOf(const std::vector<TrustedKey>& keys, const Signer& signer) {
+  std::vector<std::string> rules;
+  for (const TrustedKey& key : keys) {
+    if (key.fingerprint == signer.fingerprint) rules.push_back(key.rule.str());
+  }
+  return rules;
+}
+
+int run(const Arguments& arguments, const cli::Globals& globals) {
+  const Keystore keystore(globals.configDirs());
+  const std::vector<TrustedKey> keys = keystore.list();
+  const auto name =
+      arguments.name.empty() ? std::nullopt : std::optional(withContext("--name", [&] {
+        return schema::AcIdentifier::parse(arguments.name);
+      }));
+  const std::vector<Signer> signers = withContext("verifying " + printable(arguments.file), [&] {
+    const auto verifier = makeOpenPgpVerifier(keys);
+    std::vector<Signer> good = check(*verifier, arguments);
+    if (name) requireTrusted(keystore, *name, good);
+    return good;
+  });
+  const cli::Format format = cli::effectiveFormat(arguments.format);
+  cli::Table table({"FINGERPRINT", "SIGNED", "USER ID", "TRUSTED FOR"});
+  for (const Signer& signer : signers) {
+    const std::vector<std::string> rules = rulesOf(keys, signer);
+    if (format == cli::Format::table) {
+      table.addRow(
+          {signer.fingerprint, signer.created, printable(signer.userId), join(rules, ", ")});
+      continue;
+    }
+    cli::print(dumpLine(Json{{"kind", "signer"},
+                             {"file", arguments.file},
+                             {"fingerprint", signer.fingerprint},
+                             {"signingFingerprint", signer.signingFingerprint},
+                             {"userId", signer.userId},
+                             {"created", signer.created},
+                             {"trustedFor", rules}}) +
+               "\n");
+  }
+  if (format == cli::Format::table) cli::print(table.render());
+  return static_cast<int>(ExitCode::ok);
+}
+
+std::function<int()> setUp(CLI::App& app, cli::Globals& globals) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("FILE", arguments->file, "the file as distributed")->required();
+  app.add_option("SIGNATURE", arguments->signature, "its detached signature (FILE.asc)");
+  app.add_option("--name", arguments->name, "a signer must be trusted for this image name")
+      ->type_name("NAME");
+  cli::addFormatOption(app, arguments->format, {cli::Format::table, cli::Format::jsonl});
+  return [arguments, &globals] { return run(*arguments, globals); };
+}
+
+}  // namespace
+
+cli::Subcommand verifyCommand() {
+  return {.name = "verify",
+          .summary = "Check a file's signature against the trusted keys",
+          .details = kDetails,
+          .setup = setUp};
+}
+
+}  // namespace actool::trust
