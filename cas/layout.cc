@@ -39,7 +39,7 @@ StoreReader::StoreReader(StoreLayout layout) : layout_(std::move(layout)) {
 }
 
 bool StoreReader::has(const schema::ImageId& id) const {
-  return exists(layout_.imageDir(id));
+  return actool::exists(layout_.imageDir(id));
 }
 
 schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const {
@@ -87,7 +87,7 @@ std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
   }
   // Only the last component is taken: whatever the link says, it stays below trees/.
   const Path root = layout_.treeDir(target.filename().string()) / "rootfs";
-  if (!exists(root)) return std::nullopt;
+  if (!actool::exists(root)) return std::nullopt;
   return root;
 }
 

@@ -1,0 +1,65 @@
+// Keeping a store in order: removing images, verifying, garbage collection, repair.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cas/store.h"
+#include "core/base/clock.h"
+#include "core/schema/image_id.h"
+#include "trust/keystore.h"
+#include "trust/verifier.h"
+
+namespace actool::cas {
+
+// Pods and other images that need `id`, each as a phrase for a message ("pod 6733c088-...",
+// "example.com/web:1.0.0, which depends on it"). Pods are known by their manifests.
+std::vector<std::string> usersOf(const StoreWriter& writer, const schema::ImageId& id);
+
+struct VerifyReport {
+  bool distributedChecked = false;                // the file as distributed is there
+  std::optional<trust::TrustDecision> signature;  // good, and its key trusted for the name now
+};
+
+// Reads the image's files anew: the tar against the ID, the manifest against the tar, the file as
+// distributed against its digest and, where there is a signature, against that and today's
+// keystore. TrustError naming the first thing that is wrong.
+VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
+                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier);
+
+struct GcOptions {
+  // What an ingest left, and blobs and trees nobody refers to, are kept so long after their last
+  // change: a transfer that was interrupted today is continued today.
+  std::chrono::seconds grace{24 * 3600};
+  bool dropDistributed = false;  // and the files as distributed that are not the tar itself
+};
+
+struct GcReport {
+  std::uint64_t ingests = 0;
+  std::uint64_t blobs = 0;
+  std::uint64_t trees = 0;
+  std::uint64_t scratch = 0;
+  std::uint64_t distributed = 0;
+  std::uint64_t bytes = 0;  // of the blobs and partial files removed
+};
+
+// Takes no image away, nor a tree that an image or a pod refers to, nor what a running process
+// works in.
+GcReport collectGarbage(const StoreLayout& layout, const GcOptions& options, const Clock& clock);
+
+struct FsckReport {
+  std::uint64_t images = 0;
+  std::vector<std::string> broken;  // one line for each image that is not whole
+  std::uint64_t entriesAdded = 0;
+  std::uint64_t entriesRemoved = 0;
+  bool indexReplaced = false;  // it could not be opened
+};
+
+// Compares every image's files with what image.json says of them (sizes; verifyImage() reads the
+// bytes), and makes the index what the image.json files say. Broken images are left out of it.
+FsckReport checkStore(const StoreLayout& layout);
+
+}  // namespace actool::cas

@@ -1,0 +1,232 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "cas/care.h"
+#include "cas/image_commands.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "core/cli/table.h"
+#include "core/record/image_arg.h"
+
+namespace actool::cas {
+
+namespace {
+
+std::string describe(const StoredImage& image) {
+  return fmt::format("{} ({})", image.id.str(), image.name.str());
+}
+
+// --- rm ---
+
+// An ID needs no readable record: a broken image can be removed as well.
+schema::ImageId idOf(const StoreWriter& writer, const std::string& argument) {
+  const auto parsed = record::parseImageArg(argument);
+  if (const auto* prefix = std::get_if<schema::ImageIdPrefix>(&parsed)) {
+    return writer.reader().resolve(*prefix);
+  }
+  return writer.catalog().resolve(argument).id;
+}
+
+int remove(const std::vector<std::string>& arguments, bool force, const cli::Globals& globals) {
+  // Before a store is created only to find nothing in it.
+  for (const auto& argument : arguments) {
+    const StoreView view(storeOf(globals));
+    if (view.reader().ids().empty()) view.catalog().resolve(argument);
+  }
+  StoreWriter writer(storeOf(globals));
+  std::vector<schema::ImageId> ids;
+  for (const auto& argument : arguments) {
+    schema::ImageId id = idOf(writer, argument);
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
+  }
+  // All or none: nothing is removed when one of them can't be.
+  for (const auto& id : ids) {
+    if (force) break;
+    for (const auto& user : usersOf(writer, id)) {
+      const bool goesToo = std::any_of(ids.begin(), ids.end(), [&](const auto& other) {
+        return user.find(other.shortForm()) != std::string::npos;
+      });
+      if (goesToo) continue;
+      throw InUseError(fmt::format("image {} is needed by {}", id.shortForm(), user),
+                       "remove that first, or use --force");
+    }
+  }
+  for (const auto& id : ids) {
+    writer.remove(id);
+    log::info("removed image {}", id.str());
+  }
+  return 0;
+}
+
+// --- verify ---
+
+int verify(const std::vector<std::string>& arguments, const cli::Globals& globals) {
+  const StoreLayout layout = storeOf(globals);
+  const trust::Keystore keystore(globals.configDirs());
+  const auto verifier = trust::makeOpenPgpVerifier(keystore.list());
+  std::vector<StoredImage> images;
+  {
+    const StoreView view(layout);
+    for (const auto& argument : arguments)
+      images.push_back(view.catalog().resolve(argument));
+    if (arguments.empty()) images = view.catalog().list();
+  }
+  std::size_t bad = 0;
+  for (const auto& image : images) {
+    try {
+      const VerifyReport report = verifyImage(layout, image, keystore, *verifier);
+      std::string text = "content is good";
+      if (report.signature) {
+        text = fmt::format("content and signature are good, signed by {} ({})",
+                           report.signature->signer.fingerprint, report.signature->key.rule.str());
+      } else if (!image.signature) {
+        text += ", never signed";
+      } else {
+        text += "; the file as distributed was dropped, so the signature can't be checked";
+      }
+      cli::print(fmt::format("{}: {}\n", describe(image), text));
+    } catch (const Error& error) {
+      ++bad;
+      log::error("{}: {}", describe(image), error.what());
+    }
+  }
+  if (bad != 0) {
+    throw TrustError(fmt::format("{} of {} images failed verification", bad, images.size()));
+  }
+  return 0;
+}
+
+// --- gc ---
+
+// "24h", "90m", "48h30m", "1d", or seconds.
+std::chrono::seconds parseDuration(std::string_view text) {
+  std::uint64_t total = 0;
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    const auto count = parseUint(rest.substr(0, digits));
+    rest.remove_prefix(digits);
+    constexpr std::string_view kUnits = "smhd";
+    constexpr std::array<std::uint64_t, 4> kSeconds = {1, 60, 3600, 86400};
+    const std::size_t unit = rest.empty() ? 0 : kUnits.find(rest.front());
+    constexpr std::uint64_t kMost = 100ULL * 365 * 86400;
+    if (!count || unit == std::string_view::npos || *count > kMost) {
+      throw UsageError(fmt::format("'{}' is no duration", printable(text)), "write \"24h\"");
+    }
+    total += *count * kSeconds.at(unit);
+    if (!rest.empty()) rest.remove_prefix(1);
+  }
+  if (text.empty()) throw UsageError("an empty duration", "write \"24h\"");
+  return std::chrono::seconds(total);
+}
+
+int gc(const std::string& grace, bool dropDistributed, const cli::Globals& globals) {
+  const GcOptions options{.grace = parseDuration(grace), .dropDistributed = dropDistributed};
+  if (!actool::exists(storeOf(globals).versionFile())) return 0;
+  const GcReport report = collectGarbage(storeOf(globals), options, systemClock());
+  if (report.distributed != 0) {
+    log::info(
+        "{} images lost their file as distributed: they can't be seeded, mirrored, exported "
+        "with --distributed or have their signature checked any more until they are fetched "
+        "again",
+        report.distributed);
+  }
+  log::info("removed {} interrupted transfers, {} files, {} trees and {} scratch directories, {}",
+            report.ingests, report.blobs, report.trees, report.scratch,
+            formatByteSize(report.bytes));
+  return 0;
+}
+
+// --- fsck ---
+
+int fsck(const cli::Globals& globals) {
+  if (!actool::exists(storeOf(globals).versionFile())) {
+    // Refuses what is there under another version; else there is nothing to check.
+    const StoreReader check(storeOf(globals));
+    log::info("the store is empty");
+    return 0;
+  }
+  const FsckReport report = checkStore(storeOf(globals));
+  for (const auto& line : report.broken)
+    log::error("{}", line);
+  log::info("{} images, {} of them broken; {} index entries added, {} removed{}", report.images,
+            report.broken.size(), report.entriesAdded, report.entriesRemoved,
+            report.indexReplaced ? "; the index was made anew" : "");
+  if (!report.broken.empty()) {
+    throw Error(fmt::format("{} images are broken", report.broken.size()),
+                "remove them with 'actool image rm ID' and fetch them again");
+  }
+  return 0;
+}
+
+struct Words {
+  std::vector<std::string> images;
+  bool flag = false;
+  std::string text = "24h";
+};
+
+}  // namespace
+
+std::vector<cli::Subcommand> careSubcommands() {
+  std::vector<cli::Subcommand> list;
+  list.push_back(
+      {.name = "image rm",
+       .summary = "Remove images from the store",
+       .details =
+           "Refuses (exit code 250) while a pod or another image of the store needs one of them, "
+           "unless --force is given. Rendered trees go with the next 'actool image gc'.\n\n"
+           "Example:\n    actool image rm example.com/web:1.2.0 sha512-a03f6b",
+       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+         auto words = std::make_shared<Words>();
+         app.add_option("image", words->images, "names with labels, image IDs or prefixes")
+             ->required()
+             ->type_name("IMAGE...");
+         app.add_flag("--force", words->flag, "even if something needs it");
+         return [words, &globals] { return remove(words->images, words->flag, globals); };
+       }});
+  list.push_back(
+      {.name = "image verify",
+       .summary = "Check images of the store against their IDs and signatures",
+       .details = "Reads every byte: the tar against the image ID, the file as distributed against "
+                  "its digest, and the signature against the keys that are trusted now. All "
+                  "images when none is named. Exit code 253 when one fails.\n\n"
+                  "Example:\n    actool image verify example.com/web",
+       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+         auto words = std::make_shared<Words>();
+         app.add_option("image", words->images, "names with labels, image IDs or prefixes")
+             ->type_name("IMAGE...");
+         return [words, &globals] { return verify(words->images, globals); };
+       }});
+  list.push_back(
+      {.name = "image gc",
+       .summary = "Remove what nothing needs from the store",
+       .details =
+           "Interrupted transfers, files and trees that no image or pod refers to, once they "
+           "are older than the grace period. No image is removed.\n\n"
+           "Example:\n    actool image gc --grace-period=48h",
+       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+         auto words = std::make_shared<Words>();
+         app.add_option("--grace-period", words->text, "how long to keep what might be used again")
+             ->capture_default_str();
+         app.add_flag("--drop-distributed", words->flag,
+                      "and compressed files as distributed: the tars stay");
+         return [words, &globals] { return gc(words->text, words->flag, globals); };
+       }});
+  list.push_back(
+      {.name = "image fsck",
+       .summary = "Check the store's files and rebuild its index from them",
+       .details = "Names every image that is not whole; exit code 254 when there is one. Checks "
+                  "sizes, not bytes: see 'actool image verify'.\n\n"
+                  "Example:\n    actool image fsck",
+       .setup = [](CLI::App& /*app*/, cli::Globals& globals) -> std::function<int()> {
+         return [&globals] { return fsck(globals); };
+       }});
+  return list;
+}
+
+}  // namespace actool::cas

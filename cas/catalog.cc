@@ -1,0 +1,162 @@
+#include "cas/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "core/record/image_arg.h"
+#include "core/schema/semver.h"
+
+namespace actool::cas {
+
+namespace {
+
+bool forThisMachine(const schema::Labels& labels) {
+  const auto os = labels.get("os");
+  const auto arch = labels.get("arch");
+  return (!os || *os == schema::hostOs()) && (!arch || *arch == schema::hostArch());
+}
+
+// When it was last asked for by its name alone, "" when it never was.
+std::string askedWithoutVersion(const StoredImage& image) {
+  std::string latest;
+  for (const auto& request : image.requested) {
+    if (!request.ref.labels().get("version")) latest = std::max(latest, request.at);
+  }
+  return latest;
+}
+
+std::optional<schema::SemVer> version(const StoredImage& image) {
+  const auto text = image.labels.get("version");
+  if (!text) return std::nullopt;
+  return schema::SemVer::tryParse(*text);
+}
+
+// True when `b` is the better answer.
+bool better(const StoredImage& a, const StoredImage& b, const schema::AppRef& ref) {
+  if (!ref.labels().get("os") && !ref.labels().get("arch")) {
+    const bool fitA = forThisMachine(a.labels);
+    const bool fitB = forThisMachine(b.labels);
+    if (fitA != fitB) return fitB;
+  }
+  if (!ref.labels().get("version")) {
+    const std::string askedA = askedWithoutVersion(a);
+    const std::string askedB = askedWithoutVersion(b);
+    if (askedA != askedB) return askedA < askedB;
+    const auto versionA = version(a);
+    const auto versionB = version(b);
+    if (versionA && versionB && *versionA != *versionB) return *versionA < *versionB;
+    if (versionA.has_value() != versionB.has_value()) return versionB.has_value();
+  }
+  return std::tie(a.imported, a.id) < std::tie(b.imported, b.id);
+}
+
+StoredImage parseValue(std::string_view key, std::string_view value) {
+  return StoredImage::parse(value, fmt::format("index entry {}", printable(key)));
+}
+
+}  // namespace
+
+std::string imageKey(const schema::ImageId& id) {
+  return std::string(kImagePrefix) + id.str();
+}
+
+// '\0' is in no name, so that "example.com/foo" is no prefix of "example.com/foobar".
+std::string nameKey(const schema::AcIdentifier& name, const schema::ImageId& id) {
+  return "name/" + name.str() + '\0' + id.str();
+}
+
+std::string sourceKey(std::string_view url) {
+  return "source/" + std::string(url);
+}
+
+std::string signatureKey(const Digest& sha256, const schema::ImageId& id) {
+  return "signature/" + sha256.hex() + '\0' + id.str();
+}
+
+std::vector<StoredImage> Catalog::list() const {
+  std::vector<StoredImage> images;
+  index_.forEach(kImagePrefix, [&](std::string_view key, std::string_view value) {
+    images.push_back(parseValue(key, value));
+    return true;
+  });
+  return images;
+}
+
+std::optional<StoredImage> Catalog::find(const schema::ImageId& id) const {
+  const std::string key = imageKey(id);
+  const auto value = index_.get(key);
+  if (!value) return std::nullopt;
+  return parseValue(key, *value);
+}
+
+std::vector<StoredImage> Catalog::named(const schema::AcIdentifier& name) const {
+  std::vector<StoredImage> images;
+  index_.forEach("name/" + name.str() + '\0', [&](std::string_view key, std::string_view) {
+    const auto id = schema::ImageId::tryParse(key.substr(key.find('\0') + 1));
+    if (id) {
+      if (auto image = find(*id)) images.push_back(std::move(*image));
+    }
+    return true;
+  });
+  return images;
+}
+
+std::optional<StoredImage> Catalog::bySignature(const Digest& sha256) const {
+  std::optional<StoredImage> image;
+  index_.forEach("signature/" + sha256.hex() + '\0', [&](std::string_view key, std::string_view) {
+    if (const auto id = schema::ImageId::tryParse(key.substr(key.find('\0') + 1))) {
+      image = find(*id);
+    }
+    return !image;
+  });
+  return image;
+}
+
+std::optional<StoredImage> Catalog::bySource(const std::string& url) const {
+  const auto value = index_.get(sourceKey(url));
+  if (!value) return std::nullopt;
+  return find(schema::ImageId::parse(*value));
+}
+
+std::optional<StoredImage> Catalog::match(const schema::AppRef& ref) const {
+  auto images = named(ref.name());
+  std::erase_if(images,
+                [&](const StoredImage& image) { return !ref.labels().matchedBy(image.labels); });
+  const auto best = std::max_element(
+      images.begin(), images.end(),
+      [&](const StoredImage& a, const StoredImage& b) { return better(a, b, ref); });
+  if (best == images.end()) return std::nullopt;
+  return std::move(*best);
+}
+
+StoredImage Catalog::resolve(std::string_view argument) const {
+  const record::ImageArg parsed = record::parseImageArg(argument);
+  if (const auto* prefix = std::get_if<schema::ImageIdPrefix>(&parsed)) {
+    const schema::ImageId id = store_.resolve(*prefix);
+    if (auto image = find(id)) return std::move(*image);
+    // Renamed into place by a process that was killed before it wrote the index.
+    return StoredImage::parse(readFile(store_.layout().imageFile(id), JsonLimits{}.bytes),
+                              store_.layout().imageFile(id).string());
+  }
+  if (const auto* ref = std::get_if<schema::AppRef>(&parsed)) {
+    if (auto image = match(*ref)) return std::move(*image);
+    throw NotFoundError(
+        fmt::format("no image {} in the store {}", ref->str(), store_.layout().dir().string()),
+        "fetch it, or see 'actool image list'");
+  }
+  throw UsageError(fmt::format("'{}' names no image of the store", printable(argument)),
+                   "give a name with labels, an image ID or the beginning of one");
+}
+
+record::Image Catalog::record(const StoredImage& image) const {
+  record::Image record = image.record();
+  if (const auto used = store_.lastUsed(image.id)) record.lastUsed = formatRfc3339(*used);
+  return record;
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,26 @@
+// The subcommands of `actool image`, in files by what they do.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cas/layout.h"
+#include "core/cli/globals.h"
+#include "core/cli/tool.h"
+
+namespace actool::cas {
+
+cli::Subcommand ingestSubcommand();
+cli::Subcommand listSubcommand();
+cli::Subcommand resolveSubcommand();
+cli::Subcommand remoteSubcommand();
+// cat-manifest, export, extract, render.
+std::vector<cli::Subcommand> contentSubcommands();
+// rm, verify, gc, fsck.
+std::vector<cli::Subcommand> careSubcommands();
+
+inline StoreLayout storeOf(const cli::Globals& globals) {
+  return StoreLayout(globals.dir);
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,23 @@
+#include <iterator>
+#include <utility>
+
+#include "cas/aci_commands.h"
+#include "cas/image_commands.h"
+#include "core/cli/tool.h"
+
+int main(int argc, char** argv) {
+  using namespace actool;
+  cli::Tool tool{.program = "actool-image",
+                 .summary = "The store of images, and tools for those who make them",
+                 .subcommands = {}};
+  const auto add = [&](std::vector<cli::Subcommand> more) {
+    tool.subcommands.insert(tool.subcommands.end(), std::make_move_iterator(more.begin()),
+                            std::make_move_iterator(more.end()));
+  };
+  add({cas::ingestSubcommand(), cas::listSubcommand(), cas::resolveSubcommand(),
+       cas::remoteSubcommand()});
+  add(cas::contentSubcommands());
+  add(cas::careSubcommands());
+  add(cas::aciSubcommands());
+  return cli::toolMain(argc, argv, tool);
+}

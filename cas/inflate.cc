@@ -1,0 +1,240 @@
+#include "cas/inflate.h"
+
+#include <bzlib.h>
+#include <fmt/format.h>
+#include <lzma.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include <isa-l/igzip_lib.h>
+
+#include "core/base/strings.h"
+
+namespace actool::cas {
+
+namespace {
+
+bool startsWith(std::span<const std::byte> bytes, std::initializer_list<unsigned char> magic) {
+  return bytes.size() >= magic.size() &&
+         std::equal(magic.begin(), magic.end(), bytes.begin(),
+                    [](unsigned char a, std::byte b) { return std::byte{a} == b; });
+}
+
+// The libraries count in 32 bits and take pointers to mutable bytes they do not change.
+unsigned clamp(std::size_t size) {
+  return static_cast<unsigned>(std::min<std::size_t>(size, std::numeric_limits<int>::max() / 2));
+}
+template <typename T>
+T* mutableBytes(const std::byte* bytes) {
+  return reinterpret_cast<T*>(const_cast<std::byte*>(bytes));
+}
+
+class GzipInflater : public Inflater {
+ public:
+  GzipInflater() { start(); }
+
+  Step step(std::span<const std::byte> in, std::span<std::byte> out) override {
+    Step done;
+    while (done.produced < out.size()) {
+      if (state_.block_state == ISAL_BLOCK_FINISH) {
+        if (done.consumed == in.size()) break;
+        nextMember(in[done.consumed]);
+      }
+      const auto input = in.subspan(done.consumed);
+      const auto output = out.subspan(done.produced);
+      state_.next_in = mutableBytes<std::uint8_t>(input.data());
+      state_.avail_in = clamp(input.size());
+      state_.next_out = mutableBytes<std::uint8_t>(output.data());
+      state_.avail_out = clamp(output.size());
+      const unsigned availIn = state_.avail_in;
+      const unsigned availOut = state_.avail_out;
+      check(isal_inflate(&state_));
+      done.consumed += availIn - state_.avail_in;
+      done.produced += availOut - state_.avail_out;
+      const bool moved = availIn != state_.avail_in || availOut != state_.avail_out;
+      if (state_.block_state != ISAL_BLOCK_FINISH && (done.consumed == in.size() || !moved)) break;
+    }
+    return done;
+  }
+
+  void finish() override {
+    if (state_.block_state != ISAL_BLOCK_FINISH) {
+      throw EarlyEndError("the gzip data end too early", "the file is truncated");
+    }
+  }
+
+ private:
+  void start() {
+    isal_inflate_init(&state_);
+    state_.crc_flag = ISAL_GZIP;
+  }
+
+  void nextMember(std::byte first) {
+    // Zero padding, as of tapes, is garbage as well: a signer would have no reason for it.
+    if (first != std::byte{0x1f}) throw TrustError("there is garbage after the gzip data");
+    start();
+  }
+
+  static void check(int result) {
+    switch (result) {
+      case ISAL_DECOMP_OK:
+      case ISAL_END_INPUT:
+      case ISAL_OUT_OVERFLOW:
+        return;
+      case ISAL_INVALID_WRAPPER:
+      case ISAL_UNSUPPORTED_METHOD:
+        throw TrustError("the gzip data are damaged: bad header");
+      case ISAL_INCORRECT_CHECKSUM:
+        throw TrustError("the gzip data are damaged: checksum mismatch");
+      default:
+        throw TrustError(fmt::format("the gzip data are damaged (ISA-L error {})", result));
+    }
+  }
+
+  inflate_state state_{};
+};
+
+class Bzip2Inflater : public Inflater {
+ public:
+  Bzip2Inflater() = default;
+  Bzip2Inflater(const Bzip2Inflater&) = delete;
+  Bzip2Inflater& operator=(const Bzip2Inflater&) = delete;
+  ~Bzip2Inflater() override {
+    if (active_) BZ2_bzDecompressEnd(&stream_);
+  }
+
+  Step step(std::span<const std::byte> in, std::span<std::byte> out) override {
+    Step done;
+    while (done.produced < out.size()) {
+      if (!active_) {
+        if (done.consumed == in.size()) break;
+        start();
+      }
+      stream_.next_in = mutableBytes<char>(in.data() + done.consumed);
+      stream_.avail_in = clamp(in.size() - done.consumed);
+      stream_.next_out = mutableBytes<char>(out.data() + done.produced);
+      stream_.avail_out = clamp(out.size() - done.produced);
+      const unsigned availIn = stream_.avail_in;
+      const unsigned availOut = stream_.avail_out;
+      const int result = BZ2_bzDecompress(&stream_);
+      done.consumed += availIn - stream_.avail_in;
+      done.produced += availOut - stream_.avail_out;
+      if (result == BZ_STREAM_END) {
+        BZ2_bzDecompressEnd(&stream_);
+        active_ = false;
+        continue;
+      }
+      if (result == BZ_DATA_ERROR_MAGIC && streams_ > 1) {
+        throw TrustError("there is garbage after the bzip2 data");
+      }
+      if (result != BZ_OK) {
+        throw TrustError(fmt::format("the bzip2 data are damaged (error {})", result));
+      }
+      const bool moved = availIn != stream_.avail_in || availOut != stream_.avail_out;
+      if (!moved || (done.consumed == in.size() && stream_.avail_out != 0)) break;
+    }
+    return done;
+  }
+
+  void finish() override {
+    if (active_) throw EarlyEndError("the bzip2 data end too early", "the file is truncated");
+  }
+
+ private:
+  void start() {
+    stream_ = bz_stream{};
+    if (BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) throw Error("bzip2: out of memory");
+    active_ = true;
+    ++streams_;
+  }
+
+  bz_stream stream_{};
+  bool active_ = false;
+  int streams_ = 0;
+};
+
+class XzInflater : public Inflater {
+ public:
+  explicit XzInflater(std::uint64_t memory) : memory_(memory) {
+    if (lzma_stream_decoder(&stream_, memory, LZMA_CONCATENATED) != LZMA_OK) {
+      throw Error("xz: out of memory");
+    }
+  }
+  XzInflater(const XzInflater&) = delete;
+  XzInflater& operator=(const XzInflater&) = delete;
+  ~XzInflater() override { lzma_end(&stream_); }
+
+  Step step(std::span<const std::byte> in, std::span<std::byte> out) override {
+    stream_.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
+    stream_.avail_in = in.size();
+    stream_.next_out = reinterpret_cast<std::uint8_t*>(out.data());
+    stream_.avail_out = out.size();
+    check(lzma_code(&stream_, LZMA_RUN));
+    return {in.size() - stream_.avail_in, out.size() - stream_.avail_out};
+  }
+
+  void finish() override {
+    std::array<std::uint8_t, 1> spare{};
+    stream_.next_in = nullptr;
+    stream_.avail_in = 0;
+    stream_.next_out = spare.data();
+    stream_.avail_out = spare.size();
+    const lzma_ret result = lzma_code(&stream_, LZMA_FINISH);
+    if (result != LZMA_STREAM_END) {
+      if (result != LZMA_OK && result != LZMA_BUF_ERROR) check(result);
+      throw EarlyEndError("the xz data end too early", "the file is truncated");
+    }
+  }
+
+ private:
+  void check(lzma_ret result) const {
+    switch (result) {
+      case LZMA_OK:
+      case LZMA_STREAM_END:
+      case LZMA_BUF_ERROR:  // no progress without more input or room
+        return;
+      case LZMA_MEMLIMIT_ERROR:
+        throw TrustError(
+            fmt::format("the xz data need {} of memory, over the limit of {}",
+                        formatByteSize(lzma_memusage(&stream_)), formatByteSize(memory_)),
+            "compress with a smaller dictionary, or raise \"xzMemory\" in limits.d");
+      case LZMA_MEM_ERROR:
+        throw Error("xz: out of memory");
+      case LZMA_FORMAT_ERROR:
+        throw TrustError("there is garbage after the xz data");
+      default:
+        throw TrustError(
+            fmt::format("the xz data are damaged (error {})", static_cast<int>(result)));
+    }
+  }
+
+  std::uint64_t memory_;
+  lzma_stream stream_ = LZMA_STREAM_INIT;
+};
+
+}  // namespace
+
+Encoding detectEncoding(std::span<const std::byte> head) {
+  if (startsWith(head, {0x1f, 0x8b})) return Encoding::gzip;
+  if (startsWith(head, {'B', 'Z', 'h'})) return Encoding::bzip2;
+  if (startsWith(head, {0xfd, '7', 'z', 'X', 'Z', 0x00})) return Encoding::xz;
+  return Encoding::none;
+}
+
+std::unique_ptr<Inflater> makeInflater(Encoding encoding, std::uint64_t xzMemory) {
+  switch (encoding) {
+    case Encoding::none:
+      return nullptr;
+    case Encoding::gzip:
+      return std::make_unique<GzipInflater>();
+    case Encoding::bzip2:
+      return std::make_unique<Bzip2Inflater>();
+    case Encoding::xz:
+      return std::make_unique<XzInflater>(xzMemory);
+  }
+  throw Error("unknown encoding");
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,96 @@
+#include "cas/ingest_slot.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "cas/pipeline.h"
+#include "core/base/error.h"
+#include "core/base/uuid.h"
+
+namespace actool::cas {
+
+namespace {
+
+// flock(2) can't wait for a descriptor as well, so waiting is by looking again.
+constexpr int kPollMilliseconds = 100;
+
+constexpr std::string_view kUnique = "unsigned-";
+constexpr std::string_view kRemoved = "removed-";
+
+std::uint64_t sizeOf(const Path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) {
+    if (errno == ENOENT) return 0;
+    throwErrno("looking at " + file.string());
+  }
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+// The holder removes the directory when it is done; then we may have locked a file that has no
+// name any more.
+bool isStillThere(const FileLock& lock, const Path& file) {
+  struct stat ours {};
+  struct stat named {};
+  if (::fstat(lock.fd(), &ours) != 0) throwErrno("looking at a lock");
+  if (::stat(file.c_str(), &named) != 0) {
+    if (errno == ENOENT) return false;
+    throwErrno("looking at " + file.string());
+  }
+  return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+}  // namespace
+
+std::string slotKeyOf(const Digest& signatureSha256) {
+  return signatureSha256.hex();
+}
+
+std::string uniqueSlotKey() {
+  return std::string(kUnique) + Uuid::random().str();
+}
+
+bool isDisposableSlot(std::string_view name) {
+  return name.starts_with(kUnique) || name.starts_with(kRemoved);
+}
+
+std::optional<FileLock> tryLockSlot(const Path& dir) {
+  const Path file = dir / "lock";
+  try {
+    auto lock = FileLock::tryAcquire(file, LockMode::exclusive);
+    if (lock && isStillThere(*lock, file)) return lock;
+  } catch (const SystemError& error) {
+    if (error.errnum() != ENOENT) throw;
+  }
+  return std::nullopt;
+}
+
+IngestSlot IngestSlot::acquire(const StoreLayout& layout, const std::string& key, int interruptFd,
+                               const std::function<void(std::uint64_t)>& waiting) {
+  const Path dir = layout.ingestDir() / key;
+  for (;;) {
+    makeDirs(dir);
+    if (auto lock = tryLockSlot(dir)) return IngestSlot(dir, std::move(*lock));
+    waiting(sizeOf(dir / "data"));
+    pollfd interrupt{interruptFd, POLLIN, 0};
+    const int ready = ::poll(&interrupt, 1, kPollMilliseconds);
+    if (ready < 0 && errno != EINTR) throwErrno("waiting for another ingest");
+    if (ready > 0) throw Interrupted();
+  }
+}
+
+std::uint64_t IngestSlot::dataSize() const {
+  return sizeOf(data());
+}
+
+void IngestSlot::dropTar() const {
+  removeTree(tar());
+}
+
+void IngestSlot::remove() const {
+  removeTree(dir_);
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,299 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cas/image_commands.h"
+#include "cas/store.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "core/cli/table.h"
+#include "core/schema/app_ref.h"
+#include "core/schema/timestamp.h"
+
+namespace actool::cas {
+
+namespace {
+
+using cli::Format;
+
+// --- list ---
+
+struct ListOptions {
+  std::optional<Format> format;
+  bool full = false;
+  bool noLegend = false;
+  std::vector<std::string> fields = {"id", "name", "importtime", "lastused", "size", "signed"};
+  std::string sort = "importtime";
+  std::string order = "asc";
+};
+
+std::string age(const std::string& rfc3339) {
+  if (rfc3339.empty()) return "never";
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+                           systemClock().now() - schema::Timestamp::parse(rfc3339).time())
+                           .count();
+  const auto ago = [](std::int64_t count, std::string_view unit) {
+    return fmt::format("{} {}{} ago", count, unit, count == 1 ? "" : "s");
+  };
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return ago(seconds / 60, "minute");
+  if (seconds < 86400) return ago(seconds / 3600, "hour");
+  return ago(seconds / 86400, "day");
+}
+
+std::string nameAndVersion(const record::Image& image) {
+  const auto version = image.labels.get("version");
+  return version ? fmt::format("{}:{}", image.name.str(), printable(*version)) : image.name.str();
+}
+
+struct Field {
+  std::string_view name;
+  std::string_view header;
+  std::string (*cell)(const record::Image& image, bool full);
+  // By what it is sorted.
+  std::string (*key)(const record::Image& image);
+};
+
+const std::vector<Field>& allFields() {
+  static const std::vector<Field> kFields = {
+      {"id", "ID",
+       [](const record::Image& image, bool full) {
+         return full ? image.id.str() : image.id.shortForm();
+       },
+       [](const record::Image& image) { return image.id.str(); }},
+      {"name", "NAME", [](const record::Image& image, bool) { return nameAndVersion(image); },
+       [](const record::Image& image) { return nameAndVersion(image); }},
+      {"importtime", "IMPORT TIME",
+       [](const record::Image& image, bool full) {
+         return full ? image.imported : age(image.imported);
+       },
+       [](const record::Image& image) { return image.imported; }},
+      {"lastused", "LAST USED",
+       [](const record::Image& image, bool full) {
+         return full && !image.lastUsed.empty() ? image.lastUsed : age(image.lastUsed);
+       },
+       [](const record::Image& image) { return image.lastUsed; }},
+      {"size", "SIZE",
+       [](const record::Image& image, bool full) {
+         return full ? fmt::to_string(image.tarSize) : formatByteSize(image.tarSize);
+       },
+       [](const record::Image& image) { return fmt::format("{:020}", image.tarSize); }},
+      {"signed", "SIGNED BY",
+       [](const record::Image& image, bool full) {
+         if (image.signedBy.empty()) return std::string("unverified");
+         return full ? image.signedBy
+                     : image.signedBy.substr(image.signedBy.size() -
+                                             std::min<std::size_t>(image.signedBy.size(), 16));
+       },
+       [](const record::Image& image) { return image.signedBy; }}};
+  return kFields;
+}
+
+const Field& fieldNamed(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Field& field : allFields()) {
+    if (field.name == name) return field;
+    names.emplace_back(field.name);
+  }
+  throw UsageError(fmt::format("there is no field '{}'", printable(name)),
+                   "there are " + join(names, ", "));
+}
+
+void printTable(const std::vector<record::Image>& images, const ListOptions& options) {
+  std::vector<std::string> header;
+  for (const auto& name : options.fields)
+    header.emplace_back(fieldNamed(name).header);
+  cli::Table table(std::move(header));
+  for (const auto& image : images) {
+    std::vector<std::string> row;
+    for (const auto& name : options.fields) {
+      row.push_back(fieldNamed(name).cell(image, options.full));
+    }
+    table.addRow(std::move(row));
+  }
+  cli::print(table.render(!options.noLegend));
+}
+
+int list(const ListOptions& options, const cli::Globals& globals) {
+  const StoreView view(storeOf(globals));
+  std::vector<record::Image> images;
+  for (const auto& image : view.catalog().list())
+    images.push_back(view.catalog().record(image));
+  const Field& by = fieldNamed(options.sort);
+  std::stable_sort(images.begin(), images.end(),
+                   [&](const auto& a, const auto& b) { return by.key(a) < by.key(b); });
+  if (options.order == "desc") std::reverse(images.begin(), images.end());
+
+  switch (cli::effectiveFormat(options.format)) {
+    case Format::table:
+      printTable(images, options);
+      break;
+    case Format::id:
+      for (const auto& image : images)
+        cli::print(image.id.str() + "\n");
+      break;
+    case Format::jsonl:
+      for (const auto& image : images)
+        cli::print(dumpLine(image.toJson()) + "\n");
+      break;
+    case Format::json:
+    case Format::jsonPretty: {
+      Json all = Json::array();
+      for (const auto& image : images)
+        all.push_back(image.toJson());
+      cli::print(
+          (cli::effectiveFormat(options.format) == Format::json ? dumpLine(all) : dumpPretty(all)) +
+          "\n");
+      break;
+    }
+  }
+  return 0;
+}
+
+// --- resolve ---
+
+int resolve(const std::string& argument, const std::optional<Format>& format,
+            const cli::Globals& globals) {
+  const StoreView view(storeOf(globals));
+  const StoredImage image = view.catalog().resolve(argument);
+  if (cli::effectiveFormat(format) == Format::id) {
+    cli::print(image.id.str() + "\n");
+    return 0;
+  }
+  record::Image record = view.catalog().record(image);
+  // What was asked for now: the next tool checks the answer against it.
+  if (auto ref = schema::AppRef::tryParse(argument)) record.requested = std::move(*ref);
+  cli::print(dumpLine(record.toJson()) + "\n");
+  return 0;
+}
+
+// --- remote ---
+
+struct RemoteOptions {
+  std::string url;
+  bool refresh = false;
+  std::optional<std::uint64_t> maxAge;
+  std::optional<std::string> etag;
+};
+
+const Source& sourceOf(const StoredImage& image, const std::string& url) {
+  for (const auto& source : image.sources) {
+    if (source.url == url) return source;
+  }
+  throw Error(fmt::format("image {} does not know its source {}", image.id.shortForm(), url),
+              "run 'actool image fsck'");
+}
+
+int remote(const RemoteOptions& options, const cli::Globals& globals) {
+  if (!options.refresh && (options.maxAge || options.etag)) {
+    throw UsageError("--max-age and --etag are for --refresh");
+  }
+  const auto nothing = [&] {
+    return NotFoundError(fmt::format("nothing is known of {}", printable(options.url)));
+  };
+  const auto now = systemClock().now();
+  std::optional<StoredImage> image;
+  if (options.refresh) {
+    // Not to create a store only to say that it is empty.
+    if (!StoreView(storeOf(globals)).catalog().bySource(options.url)) throw nothing();
+    StoreWriter writer(storeOf(globals));
+    image = writer.catalog().bySource(options.url);
+    if (!image) throw nothing();
+    Source source = sourceOf(*image, options.url);
+    if (options.etag) source.etag = *options.etag;
+    source.confirmed = preciseTime(now);
+    source.expires =
+        options.maxAge ? preciseTime(now + std::chrono::seconds(*options.maxAge)) : std::string();
+    image->noteSource(std::move(source));
+    writer.update(*image);
+  } else {
+    image = StoreView(storeOf(globals)).catalog().bySource(options.url);
+    if (!image) throw nothing();
+  }
+  const Source& source = sourceOf(*image, options.url);
+  cli::print(dumpLine(Json{{"kind", "remote"},
+                           {"url", source.url},
+                           {"etag", source.etag},
+                           {"fresh", source.expires > preciseTime(now)},
+                           {"id", image->id.str()}}) +
+             "\n");
+  return 0;
+}
+
+}  // namespace
+
+cli::Subcommand listSubcommand() {
+  return {.name = "image list",
+          .summary = "List the images of the store",
+          .details =
+              "A table on a terminal, otherwise one record a line (docs/pipe-records.md).\n\n"
+              "Example:\n"
+              "    actool image list --sort=size --order=desc\n"
+              "    actool image list --format=id",
+          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+            auto options = std::make_shared<ListOptions>();
+            cli::addFormatOption(
+                app, options->format,
+                {Format::table, Format::jsonl, Format::id, Format::json, Format::jsonPretty});
+            app.add_flag("--full", options->full, "whole IDs, exact times and sizes");
+            app.add_flag("--no-legend", options->noLegend, "no header line");
+            app.add_option("--fields", options->fields,
+                           "columns: id, name, importtime, lastused, size, signed")
+                ->delimiter(',');
+            app.add_option("--sort", options->sort, "the field to sort by")->type_name("FIELD");
+            app.add_option("--order", options->order, "asc or desc")
+                ->check(CLI::IsMember({"asc", "desc"}));
+            return [options, &globals] { return list(*options, globals); };
+          }};
+}
+
+cli::Subcommand resolveSubcommand() {
+  return {.name = "image resolve",
+          .summary = "Find the image of the store that a name or ID means",
+          .details =
+              "Prints the record of the one image that matches. Of several that match a name "
+              "without a version it is the one that was itself asked for without a version, else "
+              "the highest version, else the one imported last. Exit code 252 when there is "
+              "none.\n\n"
+              "Example:\n"
+              "    actool image resolve example.com/web:1.2.0 --format=id",
+          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+            struct Options {
+              std::string image;
+              std::optional<Format> format;
+            };
+            auto options = std::make_shared<Options>();
+            app.add_option("image", options->image, "name with labels, image ID or prefix of one")
+                ->required()
+                ->type_name("IMAGE");
+            cli::addFormatOption(app, options->format, {Format::jsonl, Format::id});
+            return
+                [options, &globals] { return resolve(options->image, options->format, globals); };
+          }};
+}
+
+cli::Subcommand remoteSubcommand() {
+  return {.name = "image remote",
+          .summary = "What is known of the image at a URL",
+          .details =
+              "For transports: the image that came from URL, its ETag there, and whether "
+              "the server's max-age has not passed. With --refresh, notes that the server "
+              "confirmed it.\n\n"
+              "Example:\n"
+              "    actool image remote https://example.com/web.aci",
+          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+            auto options = std::make_shared<RemoteOptions>();
+            app.add_option("url", options->url, "the URL")->required()->type_name("URL");
+            app.add_flag("--refresh", options->refresh, "the server confirmed the bytes just now");
+            app.add_option("--max-age", options->maxAge, "seconds for which they are fresh");
+            app.add_option("--etag", options->etag, "what the server names them");
+            return [options, &globals] { return remote(*options, globals); };
+          }};
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,67 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include "cas/aci_input.h"
+#include "cas/care.h"
+#include "core/base/error.h"
+#include "core/base/fd.h"
+
+namespace actool::cas {
+
+namespace {
+
+constexpr std::size_t kReadBytes = 1 << 20;
+
+void checkDigest(const Path& blob, const Digest& expected, std::string_view what,
+                 trust::VerifySession* session) {
+  const UniqueFd fd = tryOpen(blob.string(), O_RDONLY);
+  if (!fd) throw TrustError(fmt::format("{} is missing: {}", what, blob.string()));
+  Hasher hasher(expected.algorithm());
+  std::vector<std::byte> buffer(kReadBytes);
+  while (const std::size_t got = readSome(fd.get(), buffer, blob.string())) {
+    const auto bytes = std::span<const std::byte>(buffer).first(got);
+    hasher.update(bytes);
+    if (session != nullptr) session->update(bytes);
+  }
+  const Digest found = hasher.finish();
+  if (found != expected) {
+    throw TrustError(
+        fmt::format("{} is damaged: {} has the digest {}", what, blob.string(), found.str()),
+        "remove the image and fetch it again");
+  }
+}
+
+}  // namespace
+
+VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
+                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier) {
+  const Path tar = layout.tarBlob(image.id);
+  checkDigest(tar, image.id.tarDigest(), "the tar", nullptr);
+  if (readAciManifest(tar) != readFile(layout.manifestFile(image.id), schema::kMaxManifestBytes)) {
+    throw TrustError(
+        fmt::format("{} is not the manifest in the tar", layout.manifestFile(image.id).string()),
+        "remove the image and fetch it again");
+  }
+
+  VerifyReport report;
+  if (!image.distributed.kept) return report;
+  std::unique_ptr<trust::VerifySession> session;
+  if (image.signature) {
+    const std::string signature =
+        readFile(layout.signatureFile(image.id), trust::kMaxSignatureBytes);
+    verifier.precheck(signature);
+    session = verifier.begin(signature);
+  }
+  const Digest digest = image.distributedBlob();
+  if (session || digest != image.id.tarDigest()) {
+    checkDigest(layout.blob(digest), digest, "the file as distributed", session.get());
+  }
+  report.distributedChecked = true;
+  if (session) report.signature = trust::requireTrusted(keystore, image.name, session->finish());
+  return report;
+}
+
+}  // namespace actool::cas
