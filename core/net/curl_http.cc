@@ -128,8 +128,7 @@ std::size_t onHeader(char*, std::size_t size, std::size_t count, void* user) {
   return good ? size * count : 0;
 }
 
-[[noreturn]] void throwCurl(CURLcode code, const char* detail, const Url& url,
-                            const HttpRequest& request) {
+[[noreturn]] void throwCurl(CURLcode code, const char* detail, const Url& url) {
   const std::string why = *detail != '\0' ? detail : curl_easy_strerror(code);
   const std::string shown = printable(why);
   switch (code) {
@@ -153,11 +152,8 @@ std::size_t onHeader(char*, std::size_t size, std::size_t count, void* user) {
       throw NetworkError(fmt::format("no TLS connection to {} ({})", url.hostPort(), shown),
                          "check that the server speaks TLS 1.2 or later there");
     case CURLE_OPERATION_TIMEDOUT:
-      throw NetworkError(
-          fmt::format("{} is too slow ({})", url.hostPort(), shown),
-          fmt::format("less than {} bytes/s for {} s, or no connection in {} s, is given up",
-                      request.lowSpeedBytes, request.lowSpeedTime.count(),
-                      request.connectTimeout.count()));
+      throw NetworkError(fmt::format("{} is too slow ({})", url.hostPort(), shown),
+                         "try again later, or from another network");
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
@@ -259,7 +255,7 @@ class CurlClient final : public HttpClient {
 
     const CURLcode code = curl_easy_perform(handle);
     if (transfer.failure) std::rethrow_exception(transfer.failure);
-    if (code != CURLE_OK && !transfer.tooMuchIgnored) throwCurl(code, detail.data(), url, request);
+    if (code != CURLE_OK && !transfer.tooMuchIgnored) throwCurl(code, detail.data(), url);
     transfer.readHead();
 
     HopResult result{std::move(transfer.response), {}};

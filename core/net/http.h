@@ -40,11 +40,11 @@ struct HttpRequest {
 };
 
 struct HttpResponse {
-  int status = 0;                          // of the last response: 200, 206, 304, 404, ...
-  std::string effectiveUrl;                // after redirects
-  std::uint64_t bodyOffset = 0;            // 206: where the body starts in the whole; otherwise 0
-  std::optional<std::uint64_t> totalSize;  // of the whole resource, when the server says
-  std::map<std::string, std::string> headers;  // lower-case names; of the last response
+  int status = 0;                 // of the last response: 200, 206, 304, 404, ...
+  std::string effectiveUrl = {};  // after redirects
+  std::uint64_t bodyOffset = 0;   // 206: where the body starts in the whole; otherwise 0
+  std::optional<std::uint64_t> totalSize = {};      // of the whole resource, when the server says
+  std::map<std::string, std::string> headers = {};  // lower-case names; of the last response
 
   std::string header(std::string_view name) const;  // empty when absent
   // From Cache-Control's max-age, 0 when absent, "no-cache" or "no-store".

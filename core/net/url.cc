@@ -58,6 +58,11 @@ Url Url::parse(std::string_view text) {
   if (url.scheme != "http" && url.scheme != "https") {
     refuse(text, "its scheme is neither http nor https");
   }
+  // libcurl takes the first word of "https:///x" or "https:/x" for the host.
+  const std::string_view rest = text.substr(text.find(':'));
+  if (!rest.starts_with("://") || rest.starts_with(":///")) {
+    refuse(text, "its scheme is not followed by \"//\" and a host");
+  }
   url.host = part(handle.get(), CURLUPART_HOST);
   std::transform(url.host.begin(), url.host.end(), url.host.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });

@@ -35,7 +35,7 @@ HEAVY = {
     r"isa-l(/|\.h)|igzip_lib\.h": {"cas"},
     r"gumbo\.h": {"discovery"},
     r"libtorrent/": {"p2p"},
-    r"openssl/": {"core/base", "cas"},
+    r"openssl/": {"core/base", "cas", "tests"},
     r"sys/capability\.h": {"run/native"},
     r"CLI/": {"core/cli", "run", "main"},
 }

@@ -32,6 +32,7 @@ class LoopbackServer::Connection {
                           : recv(fd_.get(), buffer, sizeof buffer, 0);
       if (n <= 0) return {};
       head.append(buffer, static_cast<std::size_t>(n));
+      if (head[0] != 'G') return {};  // no GET: a TLS client, say, that would wait for an answer
     }
     return head;
   }

@@ -153,7 +153,7 @@ TEST(ParseLine, TakesBareArguments) {
 
 TEST(ParseLine, SaysWhatIsWrong) {
   const std::pair<std::string, std::string> cases[] = {
-      {"{", "record:1:2: not valid JSON at \"\""},
+      {"{", "record:1:2: not valid JSON at \"{\""},
       {"{}", "record: the member \"kind\" is missing"},
       {R"({"kind":7})", "record: \"kind\" is number, it should be a string"},
       {R"({"kind":"podcast"})",
