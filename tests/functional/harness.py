@@ -246,9 +246,9 @@ http {{
   {''.join(blocks)}
 }}
 """)
-        self.process = subprocess.Popen(["nginx", "-p", str(self.dir), "-c", str(config)],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=open(self.dir / "stderr", "wb"))
+        with open(self.dir / "stderr", "wb") as errors:
+            self.process = subprocess.Popen(["nginx", "-p", str(self.dir), "-c", str(config)],
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
         wait_for(lambda: _connects(443), "nginx to listen",
                  lambda: (self.dir / "stderr").read_text())
 
