@@ -1,0 +1,79 @@
+#include "run/native/capabilities.h"
+
+#include <sys/capability.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+
+namespace actool::run::native {
+namespace {
+
+struct CapFree {
+  void operator()(cap_t caps) const noexcept { ::cap_free(caps); }
+};
+using UniqueCaps = std::unique_ptr<std::remove_pointer_t<cap_t>, CapFree>;
+
+std::uint64_t bit(cap_value_t value) {
+  return std::uint64_t{1} << value;
+}
+
+}  // namespace
+
+std::uint64_t capabilityMask(const std::set<std::string>& names) {
+  std::uint64_t mask = 0;
+  for (const std::string& name : names) {
+    std::string lower = name;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    cap_value_t value = 0;
+    if (::cap_from_name(lower.c_str(), &value) != 0 || value < 0 || value > 63) {
+      throw Error("there is no capability \"" + printable(name) + "\" on this system");
+    }
+    mask |= bit(value);
+  }
+  return mask;
+}
+
+void limitBoundingSet(std::uint64_t keep) {
+  for (cap_value_t value = 0; value < cap_max_bits(); ++value) {
+    if ((keep & bit(value)) != 0) continue;
+    const int held = ::cap_get_bound(value);
+    if (held < 0) throwErrno("reading the capability bounding set");
+    if (held == 1 && ::cap_drop_bound(value) != 0) {
+      throwErrno("taking a capability out of the bounding set");
+    }
+  }
+}
+
+void limitOwnCapabilities(std::uint64_t keep) {
+  if (::cap_reset_ambient() != 0 && errno != EINVAL) throwErrno("clearing ambient capabilities");
+  const UniqueCaps caps(::cap_get_proc());
+  if (!caps) throwErrno("reading capabilities");
+  for (cap_value_t value = 0; value < cap_max_bits(); ++value) {
+    cap_flag_value_t permitted = CAP_CLEAR;
+    if (::cap_get_flag(caps.get(), value, CAP_PERMITTED, &permitted) != 0) {
+      throwErrno("reading capabilities");
+    }
+    const bool stays = permitted == CAP_SET && (keep & bit(value)) != 0;
+    for (const cap_flag_t flag : {CAP_PERMITTED, CAP_EFFECTIVE, CAP_INHERITABLE}) {
+      const bool on = stays && flag != CAP_INHERITABLE;
+      if (::cap_set_flag(caps.get(), flag, 1, &value, on ? CAP_SET : CAP_CLEAR) != 0) {
+        throwErrno("changing capabilities");
+      }
+    }
+  }
+  if (::cap_set_proc(caps.get()) != 0) throwErrno("setting capabilities");
+}
+
+void clearInheritable() {
+  limitOwnCapabilities(std::numeric_limits<std::uint64_t>::max());
+}
+
+}  // namespace actool::run::native

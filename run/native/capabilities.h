@@ -1,0 +1,24 @@
+// Linux capabilities of an app (spec/ace.md, Linux Isolators), over libcap.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace actool::run::native {
+
+// "CAP_CHOWN" and so on as a set of bits. Throws Error naming one that does not exist here.
+std::uint64_t capabilityMask(const std::set<std::string>& names);
+
+// Takes out of this process's bounding set what is not in `keep`. Needs CAP_SETPCAP.
+void limitBoundingSet(std::uint64_t keep);
+
+// Leaves exactly the permitted capabilities in `keep` permitted and effective, and none inheritable
+// or ambient: what was inherited from whoever started the pod is not the app's.
+void limitOwnCapabilities(std::uint64_t keep);
+
+// As above with everything kept that is permitted.
+void clearInheritable();
+
+}  // namespace actool::run::native

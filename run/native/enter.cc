@@ -1,0 +1,132 @@
+#include "run/native/enter.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/fs.h"
+#include "core/base/process.h"
+#include "core/base/strings.h"
+#include "core/schema/image_manifest.h"
+#include "core/schema/pod_manifest.h"
+#include "run/native/app.h"
+#include "run/native/environment.h"
+#include "run/native/namespaces.h"
+#include "run/native/plan.h"
+#include "run/native/supervisor.h"
+
+namespace actool::run::native {
+namespace {
+
+constexpr std::size_t kMaxProcFile = 1 << 20;
+
+std::string readProc(const std::string& path) {
+  const UniqueFd file = openFile(path, O_RDONLY);
+  return readAll(file.get(), kMaxProcFile, path);
+}
+
+// The plan of the app, and its place in the pod.
+std::pair<AppPlan, std::size_t> findApp(const EnterOptions& options, const PodLayout& layout) {
+  const auto pod = schema::PodManifest::parse(
+      readFile(layout.manifest(), schema::kMaxManifestBytes), "the pod's manifest");
+  for (std::size_t i = 0; i < pod.apps.size(); ++i) {
+    const schema::RuntimeApp& runtime = pod.apps[i];
+    if (runtime.name.str() != options.app) continue;
+    const std::string image =
+        runtime.app ? std::string()
+                    : readFile(layout.appManifest(runtime.name), schema::kMaxManifestBytes);
+    // What is left alone here is checked when the pod runs: the UUID and the host name.
+    const RunOptions run(*Uuid::parse("00000000-0000-0000-0000-000000000000"));
+    return {planApp(runtime, pod.volumes, run, layout, image), i};
+  }
+  throw NotFoundError("the pod has no app \"" + printable(options.app) + "\"");
+}
+
+// The app's process as a pidfd: that child of the supervisor which has the app's number inside.
+UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown) {
+  const std::string dir = "/proc/" + std::to_string(supervisor);
+  const std::string children = readProc(dir + "/task/" + std::to_string(supervisor) + "/children");
+  for (const std::string_view word : split(children, ' ')) {
+    const auto pid = parseUint(trim(word));
+    if (!pid) continue;
+    UniqueFd process = openProcess(static_cast<pid_t>(*pid));
+    const UniqueFd status = tryOpen("/proc/" + std::to_string(*pid) + "/status", O_RDONLY);
+    if (!process || !status) continue;  // it has ended just now
+    if (innerPid(readAll(status.get(), kMaxProcFile, "a process's status")) == inner) {
+      return process;
+    }
+  }
+  throw NotFoundError(shown + " is not running");
+}
+
+[[noreturn]] void runInside(const AppPlan& app, const EnterOptions& options,
+                            const Channel& channel) {
+  try {
+    // Before anything of the image is looked at: the app's processes can see this one now.
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding from the app");
+    resetSignals();
+    const UniqueFd root = openFile("/", O_PATH | O_DIRECTORY);
+    const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
+    const char* term = ::getenv("TERM");
+    becomeProgram(app, identity,
+                  composeEnvironment(app.name, app.app, identity, term != nullptr ? term : "vt100"),
+                  options.command);
+  } catch (const Error& error) {
+    channel.send(MessageKind::failure, error.what());
+  }
+  ::_exit(kFailedCode);
+}
+
+}  // namespace
+
+std::optional<pid_t> innerPid(std::string_view status) {
+  constexpr std::string_view kKey = "NSpid:";
+  for (const std::string_view line : split(status, '\n')) {
+    if (!line.starts_with(kKey)) continue;
+    const std::vector<std::string_view> numbers = split(trim(line.substr(kKey.size())), '\t');
+    const auto last = parseUint(numbers.back());
+    if (numbers.size() < 2 || !last) return std::nullopt;
+    return static_cast<pid_t>(*last);
+  }
+  return std::nullopt;
+}
+
+int enterApp(const EnterOptions& options, const PodLayout& layout) {
+  const auto [app, index] = findApp(options, layout);
+  return withContext(app.shown(), [&, &app = app, index = index] {
+    if (actool::exists(layout.statusFile(app.name))) throw NotFoundError("it has ended");
+    const UniqueFd process = openAppProcess(options.pid, appPid(index), "it");
+    // All at once, so that they are of one process.
+    constexpr int kNamespaces =
+        CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+    if (::setns(process.get(), kNamespaces) != 0) throwErrno("entering its namespaces");
+
+    auto [ours, theirs] = Channel::makePair();
+    UniqueFd child;
+    const pid_t pid = cloneProcess(0, &child);
+    if (pid == 0) runInside(app, options, theirs);
+    theirs.close();
+    const std::optional<Message> failure = ours.receive();
+    // The command is at the same terminal and gets its signals itself; this waits for it.
+    for (const int signal : {SIGINT, SIGQUIT})
+      ::signal(signal, SIG_IGN);
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0) {
+      if (errno != EINTR) throwErrno("waiting for the command");
+    }
+    if (failure) throw Error(failure->payload);
+    return ExitStatus{WIFSIGNALED(status),
+                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)}
+        .shellCode();
+  });
+}
+
+}  // namespace actool::run::native

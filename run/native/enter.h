@@ -1,0 +1,22 @@
+// The `enter` entry point: a command in the namespaces, the root and the role of a running app.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string_view>
+
+#include "run/native/options.h"
+#include "run/pod_layout.h"
+
+namespace actool::run::native {
+
+// The working directory is the pod's. Runs the command to its end and gives its exit code. Throws
+// Error when the app is not running or something on the way in failed.
+int enterApp(const EnterOptions& options, const PodLayout& layout);
+
+// The PID that a process has in the innermost of its PID namespaces, from the text of its
+// /proc/PID/status ("NSpid:\t812\t2"); nothing when it is in the host's only.
+std::optional<pid_t> innerPid(std::string_view status);
+
+}  // namespace actool::run::native

@@ -1,0 +1,18 @@
+// /proc and /sys of an app, and what of them it must not see or change.
+#pragma once
+
+#include "core/base/fd.h"
+
+namespace actool::run::native {
+
+// Mounts proc and, read-only, sysfs in the app's root. `protect`: paths that show or steer the host
+// are hidden or read-only. Must run in the pod's PID and network namespaces. Returns the proc
+// mount. An image in which /proc or /sys is a symbolic link is refused: protections would be put
+// in a place of the image's choosing.
+UniqueFd mountKernelFiles(int root, bool protect);
+
+// Opens the directory of a file system that every app has ("/proc"), making it when it is missing.
+// Throws Error when the image has a symbolic link or no directory there.
+UniqueFd apiDirectory(int root, const char* name);
+
+}  // namespace actool::run::native

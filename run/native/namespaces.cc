@@ -1,0 +1,74 @@
+#include "run/native/namespaces.h"
+
+#include <linux/keyctl.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace actool::run::native {
+
+pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd) {
+  clone_args arguments{};
+  int descriptor = -1;
+  arguments.flags = flags;
+  if (pidfd != nullptr) {
+    arguments.flags |= CLONE_PIDFD;
+    arguments.pidfd = reinterpret_cast<std::uintptr_t>(&descriptor);
+  }
+  arguments.exit_signal = SIGCHLD;
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0) {
+    if (errno == EPERM) {
+      throw Error("starting a process in new namespaces: not permitted",
+                  "pods need root's rights: run it as root");
+    }
+    throwErrno("starting a process in new namespaces");
+  }
+  if (pid > 0 && pidfd != nullptr) pidfd->reset(descriptor);
+  return pid;
+}
+
+// By number: glibc 2.36 declares its wrappers without C linkage.
+UniqueFd openProcess(pid_t pid) {
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process && errno != ESRCH) throwErrno("opening process " + std::to_string(pid));
+  return process;
+}
+
+bool signalProcess(int pidfd, int signal) {
+  if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) return true;
+  if (errno != ESRCH) throwErrno("sending a signal");
+  return false;
+}
+
+void setHostName(const std::string& name) {
+  if (::sethostname(name.data(), name.size()) != 0) throwErrno("setting the host name");
+}
+
+void bringLoopbackUp() {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) throwErrno("opening a socket for the loopback interface");
+  ifreq request{};
+  std::strncpy(request.ifr_name, "lo", sizeof request.ifr_name - 1);
+  request.ifr_flags = IFF_UP;
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) {
+    throwErrno("bringing the loopback interface up");
+  }
+}
+
+void leaveSessionKeyring() {
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) {
+    throwErrno("making a session keyring");
+  }
+}
+
+}  // namespace actool::run::native

@@ -1,0 +1,31 @@
+// Namespaces and what belongs to one each: the host name and the loopback interface.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/fd.h"
+
+namespace actool::run::native {
+
+// fork(2) into new namespaces (CLONE_NEW*). Zero in the child, whose process is a copy of this
+// single-threaded one. `pidfd`, when not null, gets a descriptor of the child in the parent.
+pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd = nullptr);
+
+// pidfd_open(2): no descriptor when there is no such process.
+UniqueFd openProcess(pid_t pid);
+// pidfd_send_signal(2). False when the process is gone.
+bool signalProcess(int pidfd, int signal);
+
+void setHostName(const std::string& name);
+
+// Brings "lo" up in this network namespace (spec/ace.md, Network Setup).
+void bringLoopbackUp();
+
+// Keys of whoever started the pod stay out of it: a new, empty session keyring. Kernels without
+// keyrings have nothing to keep out.
+void leaveSessionKeyring();
+
+}  // namespace actool::run::native

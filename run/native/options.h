@@ -1,0 +1,52 @@
+// The arguments of the entry points (docs/stage1-interface.md, rkt's interface version 6).
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "core/base/uuid.h"
+
+namespace actool::run::native {
+
+enum class DnsMode { standard, host, stage0, none };
+
+struct RunOptions {
+  explicit RunOptions(Uuid podUuid) : uuid(std::move(podUuid)) {}
+
+  Uuid uuid;
+  bool debug = false;
+  bool hostNetwork = false;
+  bool interactive = false;
+  std::string hostname;  // empty: "rkt-UUID"
+  bool disableCapabilities = false;
+  bool disablePaths = false;
+  DnsMode resolv = DnsMode::standard;
+  DnsMode hosts = DnsMode::standard;  // never none
+  bool hostIpc = false;
+};
+
+struct EnterOptions {
+  pid_t pid = 0;  // of the pod's first process, as the host counts
+  std::string app;
+  std::vector<std::string> command;  // never empty
+};
+
+struct StopOptions {
+  explicit StopOptions(Uuid podUuid) : uuid(std::move(podUuid)) {}
+
+  Uuid uuid;
+  bool force = false;
+};
+
+// `arguments` are those after the program's name. UsageError on what is unknown, malformed, or
+// a thing of the interface that this executor does not do (--private-users, --mutable, networks
+// other than none and host).
+RunOptions parseRunOptions(const std::vector<std::string>& arguments);
+EnterOptions parseEnterOptions(const std::vector<std::string>& arguments);
+StopOptions parseStopOptions(const std::vector<std::string>& arguments);
+// gc: [--debug] [--local-config=DIR] UUID
+Uuid parseGcOptions(const std::vector<std::string>& arguments);
+
+}  // namespace actool::run::native

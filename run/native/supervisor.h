@@ -1,0 +1,32 @@
+// PID 1 of a pod: starts the apps, passes signals on, reaps, and goes when the last app is gone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <cstddef>
+
+#include "run/native/channel.h"
+#include "run/native/plan.h"
+
+namespace actool::run::native {
+
+// App number `index` of the plan has this PID inside of the pod: the supervisor is 1, and makes
+// the apps' processes before any of them can make another.
+constexpr pid_t appPid(std::size_t index) {
+  return static_cast<pid_t>(index) + 2;
+}
+
+// How long apps may take to end after SIGTERM, before SIGKILL.
+inline constexpr int kStopSeconds = 10;
+
+// The signals that a pod takes from outside. They must be blocked when this starts.
+inline constexpr int kForwardedSignals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
+                                            SIGUSR1, SIGUSR2, SIGWINCH};
+
+// For the process that cloneProcess() has just made in the pod's namespaces; `outer` leads to the
+// process outside. Its exit code is the pod's: that of the first app that failed, as in
+// rkt, or 0. An app that fails ends the pod: the others get SIGTERM.
+[[noreturn]] void supervise(const PodPlan& plan, const PodLayout& layout, Channel outer);
+
+}  // namespace actool::run::native
