@@ -272,7 +272,8 @@ std::optional<schema::PodManifest> Pod::manifest() const {
 std::optional<pid_t> Pod::pid() const {
   if (const auto pid = readNumber<pid_t>(layout().pid())) return pid;
   const auto parent = readNumber<pid_t>(layout().ppid());
-  if (!parent) return std::nullopt;
+  // An ended pod's parent may be any process by now.
+  if (!parent || state() != PodState::running) return std::nullopt;
   const std::string id = std::to_string(*parent);
   return readNumber<pid_t>("/proc/" + id + "/task/" + id + "/children");
 }

@@ -69,7 +69,7 @@ class Pod {
   std::optional<std::chrono::system_clock::time_point> created() const;
   std::optional<std::chrono::system_clock::time_point> started() const;
   std::optional<schema::PodManifest> manifest() const;
-  // Of the pod's first process, as stage1 wrote it (`pid`, or the only child of `ppid`).
+  // Of the pod's first process, as stage1 wrote it: `pid`, or while it runs the child of `ppid`.
   std::optional<pid_t> pid() const;
   // What stage1 recorded; nothing while the app runs, or when its supervisor was killed.
   std::optional<int> exitStatus(const schema::AcName& app) const;

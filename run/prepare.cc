@@ -24,12 +24,8 @@ void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
   if (volume.kind != schema::Volume::Kind::empty) return;
   const Path path = layout.sharedVolume(volume.name);
   makeDirs(path, 0755);
-  char* end = nullptr;
-  const unsigned long mode = std::strtoul(volume.mode.c_str(), &end, 8);
-  if (*end != '\0' || mode > 07777) {
-    throw UsageError(fmt::format("volume {}: mode '{}' is not an octal file mode",
-                                 volume.name.str(), printable(volume.mode)));
-  }
+  // The type lets only octal digits in.
+  const unsigned long mode = std::strtoul(volume.mode.c_str(), nullptr, 8);
   if (::chown(path.c_str(), volume.uid, volume.gid) != 0 ||
       ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
     throwErrno("setting owner and mode of volume " + volume.name.str());

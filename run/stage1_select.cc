@@ -96,11 +96,11 @@ Stage1 select(const Stage1Request& request, Images& images, const cli::Globals& 
 
 Stage1Config readStage1Config(const ConfigDirs& dirs) {
   Stage1Config config;
-  forEachConfig(dirs, "stage1.d", "stage1", [&](const ConfigFile& file, const Json& content) {
+  forEachConfig(dirs, "stage1.d", "stage1", [&](const ConfigFile&, const Json& content) {
     const std::string name = stringMemberOr(content, "name", "");
     const std::string version = stringMemberOr(content, "version", "");
     if (name.empty() != version.empty()) {
-      throw UsageError(file.path.string() + ": name and version stand together or not at all");
+      throw UsageError("name and version stand together or not at all");
     }
     if (!name.empty()) {
       config.name = name;
