@@ -44,7 +44,14 @@ class PodCase(harness.TestCase):
         harness.wait_for(lambda: file.exists() and file.read_text().strip(), "the pod's UUID")
         uuid = file.read_text().strip()
         self.ok(self.lab.actool("status", "--wait-ready=20s", uuid))
+        self.addCleanup(self.reap, process)
         return process, uuid
+
+    @staticmethod
+    def reap(process):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
     def pods(self):
         return self.ok(self.lab.actool("list")).records()

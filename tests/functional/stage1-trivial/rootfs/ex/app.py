@@ -12,6 +12,11 @@ if child == 0:
     environment = {v["name"]: v["value"] for v in app["app"].get("environment") or []}
     environment.setdefault("PATH", "/bin")
     os.execve(app["app"]["exec"][0], app["app"]["exec"], environment)
+with open("app.pid", "w") as file:  # for stop
+    file.write("%d" % child)
+if not os.path.exists("pid"):
+    with open("pid", "w") as file:
+        file.write("%d\n" % os.getppid())
 _, status = os.waitpid(child, 0)
 code = os.waitstatus_to_exitcode(status)
 code = code if code >= 0 else 128 - code
