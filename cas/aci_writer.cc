@@ -144,8 +144,13 @@ void TarWriter::begin(const TarEntry& entry) {
     records.emplace_back("GNU.sparse.minor", "0");
     records.emplace_back("GNU.sparse.name", path);
     records.emplace_back("GNU.sparse.realsize", std::to_string(entry.size));
-    map = std::to_string(entry.pieces.size()) + "\n";
-    for (const SparsePiece& piece : entry.pieces) {
+    std::vector<SparsePiece> pieces = entry.pieces;
+    // GNU tar takes the end of the last piece for the end of the file.
+    if (pieces.empty() || pieces.back().offset + pieces.back().length < entry.size) {
+      pieces.push_back({entry.size, 0});
+    }
+    map = std::to_string(pieces.size()) + "\n";
+    for (const SparsePiece& piece : pieces) {
       map += fmt::format("{}\n{}\n", piece.offset, piece.length);
     }
     map.resize((map.size() + kBlock - 1) / kBlock * kBlock, '\0');
