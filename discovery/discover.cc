@@ -46,6 +46,7 @@ std::string describe(const Attempt& attempt) {
 
 std::string describe(const std::vector<Attempt>& trail) {
   std::vector<std::string> parts;
+  parts.reserve(trail.size());
   for (const Attempt& attempt : trail)
     parts.push_back(describe(attempt));
   return join(parts, "; ");

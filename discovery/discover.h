@@ -45,8 +45,8 @@ struct Attempt {
 class Discoverer {
  public:
   // `client` must outlive the object.
-  Discoverer(net::HttpClient& client, Options options)
-      : client_(client), options_(std::move(options)) {}
+  Discoverer(net::HttpClient& client, const Options& options)
+      : client_(client), options_(options) {}
 
   // Every endpoint that the first serving page has for `ref`, in the page's order; never
   // empty. Version defaults to "latest"; os and arch are what `ref` says (see

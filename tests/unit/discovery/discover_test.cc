@@ -1,5 +1,6 @@
 #include "discovery/discover.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,13 +24,13 @@ const std::string kWebImage = "https://images.example.com/linux/amd64/example.co
 class DiscoverTest : public ::testing::Test {
  protected:
   void page(const std::string& url, const std::string& file) {
-    client.put(url, readFile(Path(ACTOOL_TESTDATA) / "discovery" / file, 1 << 20));
+    client_.put(url, readFile(Path(ACTOOL_TESTDATA) / "discovery" / file, 1 << 20));
   }
-  void status(const std::string& url, int status) { client.put(url, {.status = status}); }
+  void status(const std::string& url, int status) { client_.put(url, {.status = status}); }
 
   std::vector<std::string> images(const std::string& ref) {
     std::vector<std::string> urls;
-    Discoverer discoverer(client, options);
+    Discoverer discoverer(client_, options_);
     for (const record::Endpoint& endpoint : discoverer.images(schema::AppRef::parse(ref))) {
       EXPECT_EQ(endpoint.asc, endpoint.aci + ".asc");
       urls.push_back(endpoint.aci);
@@ -38,7 +39,7 @@ class DiscoverTest : public ::testing::Test {
   }
 
   std::vector<std::string> keys(const std::string& name) {
-    return Discoverer(client, options).keys(schema::AcIdentifier::parse(name));
+    return Discoverer(client_, options_).keys(schema::AcIdentifier::parse(name));
   }
 
   // "CODE: message" of the error that the call leaves with.
@@ -52,29 +53,29 @@ class DiscoverTest : public ::testing::Test {
     return "no error";
   }
 
-  test::FakeHttpClient client;
-  Options options;
+  test::FakeHttpClient client_;
+  Options options_;
 };
 
 TEST_F(DiscoverTest, PageOfTheNameItself) {
   page(kWeb, "both.html");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
-  EXPECT_THAT(client.seenUrls(), ElementsAre(kWeb));
+  EXPECT_THAT(client_.seenUrls(), ElementsAre(kWeb));
   EXPECT_THAT(keys("example.com/web"), ElementsAre("https://example.com/keys.asc"));
 }
 
 TEST_F(DiscoverTest, WalksUpOn4xxAndOnPagesWithoutTags) {
   status(kWebAdmin, 410);
-  client.put(kWeb, "<!doctype html><title>nothing here</title>");
+  client_.put(kWeb, "<!doctype html><title>nothing here</title>");
   page(kHost, "both.html");
   EXPECT_THAT(images("example.com/web/admin:2,os=linux,arch=amd64"),
               ElementsAre("https://images.example.com/linux/amd64/example.com/web/admin-2.aci"));
-  EXPECT_THAT(client.seenUrls(), ElementsAre(kWebAdmin, kWeb, kHostSeen));
+  EXPECT_THAT(client_.seenUrls(), ElementsAre(kWebAdmin, kWeb, kHostSeen));
 }
 
 TEST_F(DiscoverTest, NothingOnTheWholeWay) {
   page("https://example.com/elsewhere?ac-discovery=1", "both.html");
-  client.put(kHost, "hello");
+  client_.put(kHost, "hello");
   EXPECT_EQ(failure([&] { images(kWebRef); }),
             "252: no ac-discovery tag for it found; tried https://example.com/web?ac-discovery=1: "
             "status 404; https://example.com?ac-discovery=1: no ac-discovery tag; is the name "
@@ -110,11 +111,11 @@ TEST_F(DiscoverTest, NearestPageThatServesWins) {
 
 TEST_F(DiscoverTest, PagesAreFetchedOnce) {
   page(kHost, "both.html");
-  Discoverer discoverer(client, options);
+  Discoverer discoverer(client_, options_);
   discoverer.images(schema::AppRef::parse(kWebRef));
   discoverer.keys(schema::AcIdentifier::parse("example.com/web"));
   discoverer.images(schema::AppRef::parse("example.com/api:1,os=linux,arch=amd64"));
-  EXPECT_THAT(client.seenUrls(),
+  EXPECT_THAT(client_.seenUrls(),
               ElementsAre(kWeb, kHostSeen, "https://example.com/api?ac-discovery=1"));
 }
 
@@ -139,22 +140,22 @@ TEST_F(DiscoverTest, PrefixesMatchByWholeComponents) {
       ElementsAre("torrent+https://images.example.com/example.com/webserver-1.0.0.torrent#aci"));
   EXPECT_THAT(keys("example.com/webserver"), ElementsAre("https://example.com/keys.asc"));
 
-  client.put(kHost, "<meta name=ac-discovery content='example.c https://h/{ext}'>");
+  client_.put(kHost, "<meta name=ac-discovery content='example.c https://h/{ext}'>");
   EXPECT_THAT(failure([&] { images("example.com"); }),
               ::testing::HasSubstr(": its ac-discovery tag is for \"example.c\"; "));
-  client.put(kHost, "<meta name=ac-discovery content='example.com/ https://h/{ext}'>");
+  client_.put(kHost, "<meta name=ac-discovery content='example.com/ https://h/{ext}'>");
   EXPECT_THAT(images("example.com"), ElementsAre("https://h/aci"));
 }
 
 TEST_F(DiscoverTest, VersionDefaultsToLatestAndOtherLabelsToNothing) {
-  client.put(kWeb,
-             "<meta name=ac-discovery content='example.com https://h/{name}-{version}-{os}.{ext}'>"
-             "<meta name=ac-discovery content='example.com https://h/{name}-{version}.{ext}'>");
+  client_.put(kWeb,
+              "<meta name=ac-discovery content='example.com https://h/{name}-{version}-{os}.{ext}'>"
+              "<meta name=ac-discovery content='example.com https://h/{name}-{version}.{ext}'>");
   EXPECT_THAT(images("example.com/web"), ElementsAre("https://h/example.com/web-latest.aci"));
 }
 
 TEST_F(DiscoverTest, TemplatesThatCannotBeUsedSendTheWalkOn) {
-  client.put(kWeb, "<meta name=ac-discovery content='example.com https://h/{flavour}.{ext}'>");
+  client_.put(kWeb, "<meta name=ac-discovery content='example.com https://h/{flavour}.{ext}'>");
   EXPECT_EQ(failure([&] { images(kWebRef); }),
             "252: no ac-discovery tag for it found; tried https://example.com/web?ac-discovery=1: "
             "the template needs {flavour}; https://example.com?ac-discovery=1: status 404; is the "
@@ -164,10 +165,10 @@ TEST_F(DiscoverTest, TemplatesThatCannotBeUsedSendTheWalkOn) {
 }
 
 TEST_F(DiscoverTest, KeyUrlsThatAreNoneAreSkipped) {
-  client.put(kWeb,
-             "<meta name=ac-discovery-pubkeys content='example.com /keys.asc'>"
-             "<meta name=ac-discovery-pubkeys content='example.com file:///etc/passwd'>"
-             "<meta name=ac-discovery-pubkeys content='example.com https://h/keys.asc'>");
+  client_.put(kWeb,
+              "<meta name=ac-discovery-pubkeys content='example.com /keys.asc'>"
+              "<meta name=ac-discovery-pubkeys content='example.com file:///etc/passwd'>"
+              "<meta name=ac-discovery-pubkeys content='example.com https://h/keys.asc'>");
   EXPECT_THAT(keys("example.com/web"), ElementsAre("https://h/keys.asc"));
 }
 
@@ -179,24 +180,24 @@ TEST_F(DiscoverTest, APageThatDoesNotAnswerEndsTheWalk) {
   status(kWeb, 204);
   EXPECT_EQ(failure([&] { images(kWebRef); }),
             "251: https://example.com/web?ac-discovery=1: status 204");
-  client.fail(kWeb, "the certificate is for another host");
+  client_.fail(kWeb, "the certificate is for another host");
   EXPECT_EQ(failure([&] { images("example.com/web/admin"); }),
             "251: https://example.com/web/admin?ac-discovery=1: status 404; getting "
             "https://example.com/web?ac-discovery=1: the certificate is for another host");
 }
 
 TEST_F(DiscoverTest, RedirectsAreFollowedWithinTheRules) {
-  client.put(kWeb, test::redirectPage("https://www.example.com/there"));
+  client_.put(kWeb, test::redirectPage("https://www.example.com/there"));
   page("https://www.example.com/there", "both.html");
   page(kHost, "both.html");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
 
-  client.put(kWeb, test::redirectPage("http://www.example.com/there"));
+  client_.put(kWeb, test::redirectPage("http://www.example.com/there"));
   EXPECT_EQ(failure([&] { images(kWebRef); }),
             "251: getting https://example.com/web?ac-discovery=1: "
             "https://example.com/web?ac-discovery=1 redirects from https to "
             "http://www.example.com/there; the server must redirect to an https URL");
-  client.put(kWeb, test::redirectPage(kWeb));
+  client_.put(kWeb, test::redirectPage(kWeb));
   EXPECT_THAT(failure([&] { images(kWebRef); }),
               ::testing::AllOf(::testing::StartsWith("251: "),
                                ::testing::HasSubstr("redirects in a loop")));
@@ -205,29 +206,29 @@ TEST_F(DiscoverTest, RedirectsAreFollowedWithinTheRules) {
 TEST_F(DiscoverTest, CredentialsDoNotFollowARedirect) {
   net::AuthConfig auth;
   auth.set("example.com", net::BasicAuth{"me", "secret"});
-  client = test::FakeHttpClient(auth);
-  client.put(kWeb, test::redirectPage("https://thief.example/"));
-  client.put("https://thief.example/",
-             {.body = "", .authorization = test::basicAuthorization("me", "secret")});
+  client_ = test::FakeHttpClient(auth);
+  client_.put(kWeb, test::redirectPage("https://thief.example/"));
+  client_.put("https://thief.example/",
+              {.body = "", .authorization = test::basicAuthorization("me", "secret")});
   page(kHost, "both.html");
   EXPECT_THAT(failure([&] { images(kWebRef); }),
               ::testing::AllOf(::testing::StartsWith("251: "),
                                ::testing::HasSubstr("those of example.com are not sent there")));
-  EXPECT_EQ(client.seen().size(), 2U);
-  EXPECT_TRUE(client.seen()[0].headers.contains("authorization"));
-  EXPECT_FALSE(client.seen()[1].headers.contains("authorization"));
+  EXPECT_EQ(client_.seen().size(), 2U);
+  EXPECT_TRUE(client_.seen()[0].headers.contains("authorization"));
+  EXPECT_FALSE(client_.seen()[1].headers.contains("authorization"));
 }
 
 TEST_F(DiscoverTest, LargeAndExpensivePagesAreNoAnswer) {
   page(kHost, "both.html");
-  client.put(kWeb, std::string((1 << 20) + 1, ' '));
+  client_.put(kWeb, std::string((1 << 20) + 1, ' '));
   EXPECT_THAT(failure([&] { images(kWebRef); }),
               ::testing::AllOf(::testing::StartsWith("251: "),
                                ::testing::HasSubstr("at most 1.0 MiB are accepted")));
   std::string metas;
   for (int i = 0; i < 257; ++i)
     metas += "<meta name=ac-discovery content='example.com https://h/{ext}'>";
-  client.put(kWeb, metas);
+  client_.put(kWeb, metas);
   EXPECT_THAT(failure([&] { images(kWebRef); }),
               ::testing::AllOf(::testing::StartsWith("251: "),
                                ::testing::HasSubstr("more than 256 discovery tags")));
@@ -248,22 +249,22 @@ TEST_F(DiscoverTest, HttpIsAskedOnlyWhenAllowedAndAfterHttps) {
   const std::string plain = "http://example.com/web?ac-discovery=1";
   page(plain, "both.html");
   EXPECT_THAT(failure([&] { images(kWebRef); }), ::testing::StartsWith("252: "));
-  EXPECT_THAT(client.seenUrls(), ElementsAre(kWeb, kHostSeen));
+  EXPECT_THAT(client_.seenUrls(), ElementsAre(kWeb, kHostSeen));
 
-  options.allowHttp = true;
+  options_.allowHttp = true;
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
-  EXPECT_THAT(client.seenUrls(), ElementsAre(kWeb, kHostSeen, kWeb, plain));
+  EXPECT_THAT(client_.seenUrls(), ElementsAre(kWeb, kHostSeen, kWeb, plain));
   page(kWeb, "images_only.html");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
-  EXPECT_EQ(client.seenUrls().back(), kWeb);
-  client.fail(kWeb, "connection refused");
+  EXPECT_EQ(client_.seenUrls().back(), kWeb);
+  client_.fail(kWeb, "connection refused");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
-  EXPECT_EQ(client.seenUrls().back(), plain);
+  EXPECT_EQ(client_.seenUrls().back(), plain);
 }
 
 TEST_F(DiscoverTest, PlainHttpWithoutAnswerDoesNotUndoAnAnswerOfHttps) {
-  options.allowHttp = true;
-  client.fail("http://example.com/web?ac-discovery=1", "connection refused");
+  options_.allowHttp = true;
+  client_.fail("http://example.com/web?ac-discovery=1", "connection refused");
   page(kHost, "both.html");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
 }
@@ -271,16 +272,16 @@ TEST_F(DiscoverTest, PlainHttpWithoutAnswerDoesNotUndoAnAnswerOfHttps) {
 TEST_F(DiscoverTest, RequestsCarryThePolicy) {
   page(kWeb, "both.html");
   images(kWebRef);
-  EXPECT_FALSE(client.seen()[0].request.allowHttp);
-  EXPECT_TRUE(client.seen()[0].request.verifyTls);
-  EXPECT_EQ(client.seen()[0].request.maxBytes, std::uint64_t{1} << 20);
-  EXPECT_GT(client.seen()[0].request.totalTimeout.count(), 0);
+  EXPECT_FALSE(client_.seen()[0].request.allowHttp);
+  EXPECT_TRUE(client_.seen()[0].request.verifyTls);
+  EXPECT_EQ(client_.seen()[0].request.maxBytes, std::uint64_t{1} << 20);
+  EXPECT_GT(client_.seen()[0].request.totalTimeout.count(), 0);
 
-  options.verifyTls = false;
-  options.port = 8443;
+  options_.verifyTls = false;
+  options_.port = 8443;
   page("https://example.com:8443/web?ac-discovery=1", "both.html");
   EXPECT_THAT(images(kWebRef), ElementsAre(kWebImage));
-  EXPECT_FALSE(client.seen()[1].request.verifyTls);
+  EXPECT_FALSE(client_.seen()[1].request.verifyTls);
 }
 
 }  // namespace
