@@ -36,6 +36,11 @@ CLI::Option* addEach(CLI::App& app, const std::string& names, Setter set, const 
       ->type_name(type);
 }
 
+CLI::Option* addOne(CLI::App& app, const std::string& name, Setter set, const std::string& help,
+                    const std::string& type) {
+  return app.add_option_function<std::string>(name, std::move(set), help)->type_name(type);
+}
+
 void requireOneOf(std::string_view option, const std::string& value,
                   const std::vector<std::string>& allowed) {
   if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
@@ -52,7 +57,7 @@ void checkNet(const std::string& value) {
 void addStage1Options(CLI::App& app, Stage1Request& request) {
   const auto add = [&](const std::string& option, Stage1Request::Kind kind, const std::string& help,
                        const std::string& type) {
-    addEach(
+    addOne(
         app, option,
         [&request, kind](const std::string& value) {
           if (request.kind != Stage1Request::Kind::standard) {
@@ -119,18 +124,18 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
       ->type_name("=NET");
   app.add_flag("--interactive", pod.interactive, "give the app this standard input; one app only")
       ->group(group);
-  addEach(
+  addOne(
       app, "--uuid-file-save",
       [&pod](const std::string& value) { pod.uuidFileSave = std::filesystem::absolute(value); },
       "write the pod's UUID to a file before it starts", "FILE")
       ->group(group);
   app.add_option("--hostname", pod.hostname, "the pod's host name")->group(group);
-  addEach(
+  addOne(
       app, "--pod-manifest",
       [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
       "run the pod of this manifest; no images are given then", "FILE")
       ->group(group);
-  addEach(
+  addOne(
       app, "--pull-policy",
       [&pod, conflict](const std::string& value) {
         pod.pullPolicy = parsePullPolicy(value);
@@ -140,7 +145,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
       ->group(group);
   app.add_flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
       ->group(group);
-  addEach(
+  addOne(
       app, "--ipc",
       [&pod](const std::string& value) {
         requireOneOf("--ipc", value, {"auto", "private", "parent"});
@@ -148,7 +153,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
       },
       "the IPC namespace: auto, private or parent (the host's)", "MODE")
       ->group(group);
-  addEach(
+  addOne(
       app, "--dns",
       [&pod](const std::string& value) {
         requireOneOf("--dns", value, {"host", "none"});
@@ -156,7 +161,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
       },
       "the apps' /etc/resolv.conf: host (the host's) or none", "MODE")
       ->group(group);
-  addEach(
+  addOne(
       app, "--hosts-entry",
       [&pod](const std::string& value) {
         requireOneOf("--hosts-entry", value, {"host"});
@@ -185,7 +190,7 @@ void addAppOptions(CLI::App& app, AppOptions& options) {
   app.add_option("--group", options.group, "group name, number or a path whose group is meant")
       ->group(group)
       ->type_name("GROUP");
-  addEach(
+  addOne(
       app, "--working-dir",
       [&options](const std::string& value) {
         if (!value.starts_with('/')) {
@@ -203,7 +208,7 @@ void addAppOptions(CLI::App& app, AppOptions& options) {
       },
       "a variable for this app; may be repeated", "NAME=VALUE")
       ->group(group);
-  addEach(
+  addOne(
       app, "--name",
       [&options](const std::string& value) {
         options.name = withContext("--name", [&] { return schema::AcName::parse(value); });
