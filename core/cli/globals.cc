@@ -101,6 +101,7 @@ void Globals::addTo(CLI::App& app) {
            },
            help)
         ->type_name("DIR")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
         ->group("Global options");
   };
   path("--dir", "data directory (" + dir.string() + ")", dir, &dirGiven_);
@@ -113,6 +114,7 @@ void Globals::addTo(CLI::App& app) {
          "checks to leave out: none, image, tls, http, pubkey, ondisk, capabilities, paths, "
          "seccomp, all-fetch, all-run, all")
       ->type_name("LIST")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Global options");
   app.add_flag("--trust-keys-from-https", trustKeysFromHttps,
                "trust keys that a name's own page announces, without asking")
@@ -130,6 +132,7 @@ void Globals::addTo(CLI::App& app) {
          },
          "how progress is shown: auto, plain, json or none")
       ->type_name("MODE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Global options");
 }
 

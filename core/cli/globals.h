@@ -37,7 +37,8 @@ class Globals {
   Globals();  // the defaults of DESIGN: root or not, XDG directories
 
   // Adds --dir, --system-config, --local-config, --user-config, --insecure-options,
-  // --trust-keys-from-https, --debug and --progress to `app`. They may stand anywhere.
+  // --trust-keys-from-https, --debug and --progress to `app`. They may stand anywhere;
+  // of one that is given twice the last holds.
   void addTo(CLI::App& app);
 
   Path dir;           // the data directory

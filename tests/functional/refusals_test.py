@@ -56,6 +56,12 @@ class Refusals(TestCase):
                       if "index" not in path.relative_to(self.lab.store).parts[:1]
                       and "ingest" not in path.relative_to(self.lab.store).parts[:1])
 
+    def trust_file(self, key):
+        """Puts a key where `trust add` would not: it was good when it was added."""
+        folder = self.lab.local_config / "trustedkeys/prefix.d" / NAME
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(self.gpg.export(key))
+
     def publish(self, tar, name=NAME, version="1.0.0", key=None, compression="gzip", **sign):
         path = write_aci(self.www / f"{name}-{version}.aci", tar, compression)
         self.gpg.sign(key or self.key, path, **sign)
@@ -80,7 +86,7 @@ class Refusals(TestCase):
     def test_no_signature(self):
         path = self.publish(aci_tar(manifest(NAME)))
         pathlib.Path(f"{path}.asc").unlink()
-        self.fetch_refused(252, r"web-1\.0\.0\.aci\.asc")
+        self.fetch_refused(253, r"no signature.*web-1\.0\.0\.aci\.asc")
 
     def test_key_of_a_stranger(self):
         self.publish(aci_tar(manifest(NAME)), key=self.stranger)
@@ -94,11 +100,11 @@ class Refusals(TestCase):
     def test_key_of_a_child_is_not_for_the_parent(self):
         self.trust(self.gpg, self.rsa, NAME + "/child")
         self.publish(aci_tar(manifest(NAME)), key=self.rsa)
-        self.fetch_refused(253, "not trusted")
+        self.fetch_refused(253, "no key trusted for " + NAME)
 
     def test_expired_key(self):
         old = self.gpg.key("Expired <old@example.test>", expire="1d", faked_time="20200101T000000")
-        self.trust(self.gpg, old, NAME)
+        self.trust_file(old)
         self.publish(aci_tar(manifest(NAME)), key=old, faked_time="20200101T120000")
         self.fetch_refused(253, "expired")
 
@@ -106,7 +112,7 @@ class Refusals(TestCase):
         revoked = self.gpg.key("Revoked <revoked@example.test>")
         self.publish(aci_tar(manifest(NAME)), key=revoked)
         self.gpg.revoke(revoked)
-        self.trust(self.gpg, revoked, NAME)
+        self.trust_file(revoked)
         self.fetch_refused(253, "revoked")
 
     def test_expired_signature(self):
@@ -136,8 +142,14 @@ class Refusals(TestCase):
 
     def test_truncated_file(self):
         path = self.publish(aci_tar(manifest(NAME)))
-        path.write_bytes(path.read_bytes()[:-1000])
-        self.fetch_refused(253, "signature|cut off|truncated|end")
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1000])
+        for _ in range(2):  # what is kept for resuming must not change the answer
+            self.refused(self.lab.actool("fetch", f"{NAME}:1.0.0"), 253, "ends|cut off|truncated")
+            self.assertEqual(self.image_ids(), [self.good])
+            self.assertEqual(self.snapshot(), self.before)
+        path.write_bytes(whole)
+        self.ok(self.lab.actool("fetch", f"{NAME}:1.0.0"))
 
     def test_trailing_garbage(self):
         path = self.publish(aci_tar(manifest(NAME)))
@@ -181,7 +193,8 @@ class Refusals(TestCase):
         self.bad_tar("rootfs/a", self.image(Entry("rootfs/a", b"1"), Entry("rootfs/a", b"2")))
 
     def test_duplicate_entry_by_another_spelling(self):
-        self.bad_tar("rootfs/a", self.image(Entry("rootfs/a", b"1"), Entry("./rootfs//a", b"2")))
+        self.bad_tar("rootfs/a", self.image(Entry("rootfs/a", b"1"), Entry("./rootfs/a", b"2")))
+        self.bad_tar("rootfs//a", self.image(Entry("rootfs/a", b"1"), Entry("rootfs//a", b"2")))
 
     def test_absolute_entry(self):
         self.bad_tar("/etc/evil", self.image(Entry("/etc/evil", b"x")))
@@ -190,9 +203,8 @@ class Refusals(TestCase):
         self.bad_tar(r"\.\.", self.image(Entry("rootfs/../../evil", b"x")))
 
     def test_hard_link_out_of_the_tree(self):
-        self.bad_tar("link", self.image(hardlink("rootfs/passwd", "/etc/passwd")))
-        self.bad_tar("link", self.image(hardlink("rootfs/passwd", "../etc/passwd")))
-        self.bad_tar("link", self.image(hardlink("rootfs/manifest", "manifest")))
+        for target in ("/etc/passwd", "../etc/passwd", "manifest", "rootfs/none"):
+            self.bad_tar("rootfs/passwd", self.image(hardlink("rootfs/passwd", target)))
 
     def test_entry_through_a_symbolic_link(self):
         self.bad_tar("rootfs/link/evil", self.image(symlink("rootfs/link", "/tmp"), Entry("rootfs/link/evil", b"x")))
@@ -227,7 +239,7 @@ class Refusals(TestCase):
     # --- HTTP -----------------------------------------------------------------------------------
 
     def test_nothing_there(self):
-        self.fetch_refused(252, "404", f"{NAME}:7.7.7")
+        self.fetch_refused(252, r"web-7\.7\.7\.aci", f"{NAME}:7.7.7")
 
     def test_redirect_loop(self):
         self.fetch_refused(251, "redirect", "https://example.test/dl/loop.aci")
@@ -246,9 +258,6 @@ class Refusals(TestCase):
 
     def test_certificate_of_another_host(self):
         self.fetch_refused(251, "certificate", "https://foo.test/x.aci")
-
-    def test_plain_http_url(self):
-        self.fetch_refused(254, "http", "http://example.test/x.aci")
 
     def test_no_server(self):
         self.fetch_refused(251, "127.0.0.1|connect|resolve", "https://example.test:444/x.aci")
