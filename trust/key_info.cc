@@ -126,6 +126,10 @@ KeyInfo toKeyInfo(gpgme_key_t key) {
   for (gpgme_user_id_t uid = key->uids; uid != nullptr; uid = uid->next) {
     if (!uid->revoked && !uid->invalid && uid->uid != nullptr) info.userIds.push_back(uid->uid);
   }
+  // All of a revoked key's are; people want to know whose it was.
+  for (gpgme_user_id_t uid = key->uids; info.userIds.empty() && uid != nullptr; uid = uid->next) {
+    if (!uid->invalid && uid->uid != nullptr) info.userIds.push_back(uid->uid);
+  }
   return info;
 }
 

@@ -36,7 +36,7 @@ struct SubkeyInfo {
 
 struct KeyInfo {
   std::string fingerprint;           // of the primary key
-  std::vector<std::string> userIds;  // valid ones, unescaped: print them through printable()
+  std::vector<std::string> userIds;  // raw: printable() them. Revoked ones only if all are
   std::vector<SubkeyInfo> subkeys;   // the first is the primary key
 
   const SubkeyInfo& primary() const { return subkeys.front(); }

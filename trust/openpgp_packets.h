@@ -17,9 +17,9 @@ namespace actool::trust {
 
 // What a signature packet says of itself. None of it is verified.
 struct SignaturePacket {
-  std::uint8_t hashAlgorithm = 0;  // RFC 4880 section 9.4
-  std::string issuerFingerprint;   // lower-case hex, empty when not stated
-  std::string issuerKeyId;         // 16 lower-case hex digits, empty when not stated
+  std::uint8_t hashAlgorithm = 0;   // RFC 4880 section 9.4
+  std::string issuerFingerprint{};  // lower-case hex, empty when not stated
+  std::string issuerKeyId{};        // 16 lower-case hex digits, empty when not stated
 
   // The fingerprint, else the key ID, else "(not stated)".
   std::string issuer() const;

@@ -16,6 +16,11 @@ namespace {
 // How much gpgme moves at a time; 512 bytes if not told.
 constexpr const char* kIoBufferBytes = "262144";
 
+constexpr std::size_t kKeyIdDigits = 16;
+
+// Clocks of signers and of hosts without a network differ by minutes, time zones by hours.
+constexpr auto kClockTolerance = std::chrono::hours(24);
+
 std::chrono::system_clock::time_point fromSeconds(unsigned long seconds) {
   return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(seconds));
 }
@@ -120,9 +125,11 @@ std::optional<Signer> OpenPgpSession::judge(const _gpgme_signature& signature,
     reasons.push_back(std::move(reason));
     return std::nullopt;
   };
-  // With a key that gpg has, this is the signing key's whole fingerprint.
+  // The signing key's whole fingerprint, but only its ID when the signature is bad.
   const std::string fingerprint = lower(signature.fpr);
-  const auto found = keys_->find(fingerprint);
+  const auto found = fingerprint.size() == kKeyIdDigits
+                         ? keys_->find(SignaturePacket{.issuerKeyId = fingerprint})
+                         : keys_->find(fingerprint);
   const std::string who = found ? found->describe() : "key " + printable(fingerprint);
   const gpgme_err_code_t code = gpgme_err_code(signature.status);
   if (code == GPG_ERR_BAD_SIGNATURE) {
@@ -144,10 +151,16 @@ std::optional<Signer> OpenPgpSession::judge(const _gpgme_signature& signature,
     return no(
         fmt::format("signature by {} can't be checked: {}", who, errorText(signature.status)));
   }
+  // gpg itself takes these. A clock that is wrong by days would also take expired keys.
+  if (fromSeconds(signature.timestamp) > systemClock().now() + kClockTolerance) {
+    return no(fmt::format("signature by {} is of {}, which is in the future", who,
+                          formatRfc3339(fromSeconds(signature.timestamp))));
+  }
   // With trust-model always gpg says nothing of validity, and a good signature has an empty
   // summary; any further bit is something that gpg did not like and this code does not know.
   constexpr unsigned kGood = GPGME_SIGSUM_VALID | GPGME_SIGSUM_GREEN;
-  if ((static_cast<unsigned>(signature.summary) & ~kGood) != 0 || signature.wrong_key_usage) {
+  if ((static_cast<unsigned>(signature.summary) & ~kGood) != 0 || signature.wrong_key_usage ||
+      found->subkey->fingerprint != fingerprint) {
     return no(fmt::format("signature by {} is not without fault (gpgme summary 0x{:x})", who,
                           static_cast<unsigned>(signature.summary)));
   }
