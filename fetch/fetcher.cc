@@ -18,10 +18,10 @@ struct Overloaded : Fns... {
 template <typename... Fns>
 Overloaded(Fns...) -> Overloaded<Fns...>;
 
-// `image` as the answer to `request`: what was asked for goes along, so that the far end of a
-// pipe can check it again.
+// `image` as the answer to what was asked for here and now, which goes along so that the far end
+// of a pipe can check it again; nothing when it was not by name.
 record::Image answer(record::Image image, const std::optional<schema::AppRef>& requested) {
-  if (requested) image.requested = requested;
+  image.requested = requested;
   image.checkMatches();
   return image;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include <array>
 #include <cerrno>
@@ -19,6 +20,8 @@ constexpr std::string_view kProgram = "actool-image";
 // It is also the most that an ordinary user may have.
 constexpr int kPipeBytes = 1 << 20;
 constexpr int kPatienceMs = 1000;
+constexpr int kDrainTries = 500;
+constexpr int kDrainPauseMs = 2;
 
 class ProcessIngestSession final : public IngestSession {
  public:
@@ -78,6 +81,7 @@ class ProcessIngestSession final : public IngestSession {
 
   void abandon() override {
     if (!child_) return;
+    waitUntilTaken();
     // The signal first: end of input would say that the bytes are complete.
     child_->kill(SIGTERM);
     try {
@@ -96,6 +100,18 @@ class ProcessIngestSession final : public IngestSession {
     child_.reset();
     if (status.ok()) throw Error("actool-image ingest stopped before the end of the image");
     throwSiblingFailure(kProgram, status, err_.content());
+  }
+
+  // What is in the pipe came over the network: a moment for ingest to take it, so that it need
+  // not come again.
+  void waitUntilTaken() const {
+    for (int left = kDrainTries; left > 0; --left) {
+      int waiting = 0;
+      if (::ioctl(input_.get(), FIONREAD, &waiting) != 0 || waiting == 0) return;
+      // POLLERR: nobody reads any more.
+      pollfd reader{input_.get(), 0, 0};
+      if (::poll(&reader, 1, kDrainPauseMs) > 0) return;
+    }
   }
 
   // Says what takes so long when another process brings the same image.

@@ -169,6 +169,20 @@ TEST_F(ProcessTest, WhatAResponseSaidIsNoted) {
               HasSubstr("remote https://e.com/w.aci --refresh --max-age=60 --etag=\"v1\"\n"));
 }
 
+TEST_F(ProcessTest, AnnouncedKeysAreAddedOnceAndOnlyForNamesWithoutKey) {
+  ProcessKeyTruster truster(siblings_);
+  tool("actool-trust",
+       "echo \"$ARGS\" >>$DIR/args\n"
+       "case \"$ARGS\" in *list*prefix=example.com/known*) echo '{\"kind\":\"key\"}';; esac");
+  truster.trustAnnounced(schema::AcIdentifier::parse("example.com/known"));
+  truster.trustAnnounced(schema::AcIdentifier::parse("example.com/new"));
+  truster.trustAnnounced(schema::AcIdentifier::parse("example.com/new"));
+  EXPECT_EQ(left("args"),
+            "list --prefix=example.com/known --format=jsonl\n"
+            "list --prefix=example.com/new --format=jsonl\n"
+            "add --prefix=example.com/new --skip-fingerprint-review\n");
+}
+
 TEST_F(ProcessTest, DiscoveryIsReadAndItsFailurePassedOn) {
   ProcessDiscoverer discoverer(siblings_);
   const auto ref = schema::AppRef::parse("example.com/web");
