@@ -76,7 +76,54 @@ void putLittle(std::string& out, std::uint32_t value, int bytes) {
     out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
 }
 
+std::uint32_t takeLittle(std::string_view& from, std::size_t bytes) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    value |= static_cast<std::uint32_t>(static_cast<unsigned char>(from[i])) << (8 * i);
+  }
+  from.remove_prefix(bytes);
+  return value;
+}
+
+std::string_view tagName(std::uint32_t tag) {
+  switch (tag) {
+    case kUserObj:
+    case kUser:
+      return "user";
+    case kGroupObj:
+    case kGroup:
+      return "group";
+    case kMask:
+      return "mask";
+    case kOther:
+      return "other";
+    default:
+      throw Error("an ACL entry of a kind that is not known");
+  }
+}
+
 }  // namespace
+
+std::string aclText(std::string_view attribute) {
+  if (attribute.size() < 4 || attribute.size() % 8 != 4 || takeLittle(attribute, 4) != kVersion) {
+    throw Error("an ACL of a version that is not known");
+  }
+  std::string text;
+  while (!attribute.empty()) {
+    const std::uint32_t tag = takeLittle(attribute, 2);
+    const std::uint32_t bits = takeLittle(attribute, 2);
+    const std::uint32_t id = takeLittle(attribute, 4);
+    if (!text.empty()) text += ',';
+    text += tagName(tag);
+    text += ':';
+    if (tag == kUser || tag == kGroup) text += std::to_string(id);
+    text += ':';
+    text += (bits & 4U) != 0 ? 'r' : '-';
+    text += (bits & 2U) != 0 ? 'w' : '-';
+    text += (bits & 1U) != 0 ? 'x' : '-';
+  }
+  return text;
+}
 
 std::optional<std::string> aclAttribute(std::string_view text) {
   std::vector<Entry> entries;

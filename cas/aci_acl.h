@@ -16,4 +16,8 @@ inline constexpr std::string_view kDefaultAclXattr = "system.posix_acl_default";
 // archive knows. Throws Error on anything that is no ACL.
 std::optional<std::string> aclAttribute(std::string_view text);
 
+// The other way round, IDs as numbers: what archives have it as, entries apart by ','. Throws
+// Error on what is no such attribute.
+std::string aclText(std::string_view attribute);
+
 }  // namespace actool::cas

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <map>
 
+#include "cas/aci_acl.h"
 #include "cas/aci_input.h"
 #include "cas/aci_path.h"
 #include "cas/aci_xattr.h"
@@ -66,7 +67,7 @@ class Builder {
         }
       }
       const std::string viaProc = "/proc/self/fd/" + std::to_string(dirFd) + "/" + name;
-      entry.xattrs = readXattrs(viaProc);
+      readAttributes(viaProc, entry);
       if (S_ISREG(info.st_mode)) {
         addFile(dirFd, name, info, entry);
       } else if (S_ISDIR(info.st_mode)) {
@@ -80,6 +81,19 @@ class Builder {
         writer_.begin(entry);
       }
     });
+  }
+
+  // ACLs go as text, which is how tar(1) --acls and libarchive want them.
+  static void readAttributes(const std::string& viaProc, TarEntry& entry) {
+    entry.xattrs = readXattrs(viaProc);
+    const auto move = [&](std::string_view attribute, std::string& text) {
+      const auto found = entry.xattrs.find(std::string(attribute));
+      if (found == entry.xattrs.end()) return;
+      text = aclText(found->second);
+      entry.xattrs.erase(found);
+    };
+    move(kAccessAclXattr, entry.accessAcl);
+    move(kDefaultAclXattr, entry.defaultAcl);
   }
 
   TarEntry describe(const struct stat& info, const std::string& path) const {

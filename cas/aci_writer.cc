@@ -185,6 +185,8 @@ void TarWriter::begin(const TarEntry& entry) {
     }
     records.emplace_back("SCHILY.xattr." + name, value);
   }
+  if (!entry.accessAcl.empty()) records.emplace_back("SCHILY.acl.access", entry.accessAcl);
+  if (!entry.defaultAcl.empty()) records.emplace_back("SCHILY.acl.default", entry.defaultAcl);
 
   if (!records.empty()) {
     std::string body;

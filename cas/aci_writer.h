@@ -25,8 +25,7 @@ class TarWriter {
   explicit TarWriter(ByteSink& sink) : sink_(sink) {}
 
   // Headers of an entry. For a regular file `entry.dataSize` bytes follow by data(): all of it,
-  // or the pieces of a sparse one. Its xattrs are written; its ACL texts are not looked at (they
-  // are among the xattrs of a file system's files). Throws Error on what tar can't say.
+  // or the pieces of a sparse one. Throws Error on what tar can't say.
   void begin(const TarEntry& entry);
   void data(std::span<const std::byte> bytes);
   // Fills up the entry's last block. Throws Error when data() was not as much as was said.

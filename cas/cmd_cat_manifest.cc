@@ -63,7 +63,7 @@ int printFile(const Path& path, bool pretty) {
 int run(const Arguments& arguments, const cli::Globals& globals) {
   if (actool::exists(arguments.what)) return printFile(arguments.what, arguments.pretty);
   std::vector<std::string> args;
-  if (arguments.pretty) args.emplace_back("--pretty-print");
+  if (arguments.pretty) args.emplace_back("--pretty-print=true");
   if (looksLikePod(arguments.what)) {
     args.push_back(arguments.what);
     become("actool-pod-cat-manifest", globals, args);

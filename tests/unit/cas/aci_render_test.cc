@@ -139,6 +139,8 @@ TEST(AclAttribute, MakesWhatTheKernelTakes) {
   EXPECT_EQ(value->size(), 4u + 5 * 8);
   EXPECT_EQ(value->substr(0, 12), std::string("\2\0\0\0\1\0\7\0\xff\xff\xff\xff", 12));
   EXPECT_EQ(value->substr(12, 8), std::string("\2\0\4\0\7\0\0\0", 8));
+  EXPECT_EQ(aclText(*value), "user::rwx,user:7:r--,group::r-x,mask::rwx,other::---");
+  EXPECT_EQ(errorOf([] { aclText("abc"); }), "an ACL of a version that is not known");
   EXPECT_FALSE(aclAttribute("user::rwx,user:lp:r--,group::r-x,mask::rwx,other::---"));
   EXPECT_EQ(errorOf([] { aclAttribute("user::rwz"); }), "the ACL entry \"user::rwz\" is none");
   EXPECT_EQ(errorOf([] { aclAttribute(","); }), "an ACL without entries");
