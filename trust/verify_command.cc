@@ -36,13 +36,15 @@ struct Arguments {
 std::string readSignature(const Arguments& arguments) {
   const std::string path =
       arguments.signature.empty() ? arguments.file + ".asc" : arguments.signature;
-  auto text = withContext("reading signature " + printable(path),
-                          [&] { return tryReadFile(path, kMaxSignatureBytes); });
-  if (!text) {
+  const UniqueFd file = tryOpen(path, O_RDONLY);
+  if (!file) {
     throw TrustError(fmt::format("no signature {}", printable(path)),
                      "name the file that holds it after the image");
   }
-  return *std::move(text);
+  // One byte over the limit is enough to be refused for its length.
+  std::string text(kMaxSignatureBytes + 1, '\0');
+  text.resize(readFull(file.get(), std::as_writable_bytes(std::span(text)), printable(path)));
+  return text;
 }
 
 std::vector<Signer> check(SignatureVerifier& verifier, const Arguments& arguments) {
