@@ -1,11 +1,14 @@
 #include "run/native/enter.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -67,11 +70,41 @@ UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown)
   throw NotFoundError(shown + " is not running");
 }
 
+// The command is not in our process group: what it sends to its own (kill 0) must not reach the
+// host. At a terminal it becomes the foreground group, as a shell would have it.
+void leaveProcessGroup() {
+  const bool atTerminal = ::isatty(STDIN_FILENO) == 1 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp();
+  if (!atTerminal) {
+    if (::setsid() < 0) throwErrno("starting a session");
+    return;
+  }
+  if (::setpgid(0, 0) != 0) throwErrno("starting a process group");
+  ::signal(SIGTTOU, SIG_IGN);  // undone by resetSignals()
+  if (::tcsetpgrp(STDIN_FILENO, ::getpgrp()) != 0) throwErrno("taking the terminal");
+}
+
+// Gives the terminal back to us in the end, when we had it.
+class Foreground {
+ public:
+  Foreground() : held_(::tcgetpgrp(STDIN_FILENO) == ::getpgrp()) {}
+  ~Foreground() {
+    if (!held_) return;
+    ::signal(SIGTTOU, SIG_IGN);
+    ::tcsetpgrp(STDIN_FILENO, ::getpgrp());
+  }
+  Foreground(const Foreground&) = delete;
+  Foreground& operator=(const Foreground&) = delete;
+
+ private:
+  bool held_;
+};
+
 [[noreturn]] void runInside(const AppPlan& app, const EnterOptions& options,
                             const Channel& channel) {
   try {
     // Before anything of the image is looked at: the app's processes can see this one now.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding from the app");
+    leaveProcessGroup();
     resetSignals();
     const UniqueFd root = openFile("/", O_PATH | O_DIRECTORY);
     const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
@@ -83,6 +116,43 @@ UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown)
     channel.send(MessageKind::failure, error.what());
   }
   ::_exit(kFailedCode);
+}
+
+// In the app's namespaces already, which a child is in for its PID too.
+int runCommand(const AppPlan& app, const EnterOptions& options) {
+  sigset_t mask;
+  ::sigemptyset(&mask);
+  for (const int signal : kForwardedSignals)
+    ::sigaddset(&mask, signal);
+  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
+  const UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals) throwErrno("receiving signals");
+
+  const Foreground foreground;
+  auto [ours, theirs] = Channel::makePair();
+  UniqueFd child;
+  const pid_t pid = cloneProcess(0, &child);
+  if (pid == 0) runInside(app, options, theirs);
+  theirs.close();
+
+  std::array<pollfd, 2> fds = {{{signals.get(), POLLIN, 0}, {child.get(), POLLIN, 0}}};
+  do {
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throwErrno("waiting");
+    signalfd_siginfo info{};
+    while (::read(signals.get(), &info, sizeof info) == sizeof info) {
+      signalProcess(child.get(), static_cast<int>(info.ssi_signo));
+    }
+  } while (fds[1].revents == 0);
+
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) throwErrno("waiting for the command");
+  }
+  const std::optional<Message> failure = ours.receive(false);
+  if (failure) throw Error(failure->payload);
+  return ExitStatus{WIFSIGNALED(status),
+                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)}
+      .shellCode();
 }
 
 }  // namespace
@@ -109,23 +179,7 @@ int enterApp(const EnterOptions& options, const PodLayout& layout) {
         CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     if (::setns(process.get(), kNamespaces) != 0) throwErrno("entering its namespaces");
 
-    auto [ours, theirs] = Channel::makePair();
-    UniqueFd child;
-    const pid_t pid = cloneProcess(0, &child);
-    if (pid == 0) runInside(app, options, theirs);
-    theirs.close();
-    const std::optional<Message> failure = ours.receive();
-    // The command is at the same terminal and gets its signals itself; this waits for it.
-    for (const int signal : {SIGINT, SIGQUIT})
-      ::signal(signal, SIG_IGN);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0) {
-      if (errno != EINTR) throwErrno("waiting for the command");
-    }
-    if (failure) throw Error(failure->payload);
-    return ExitStatus{WIFSIGNALED(status),
-                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)}
-        .shellCode();
+    return runCommand(app, options);
   });
 }
 
