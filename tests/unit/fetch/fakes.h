@@ -1,11 +1,8 @@
-// The world of a fetch, in memory: a web, a store, and the tools between.
+// The world of a fetch, in memory: a store and the tools around it, beside the shared fake web.
 #pragma once
 
-#include <algorithm>
-#include <functional>
 #include <map>
-#include <mutex>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +10,12 @@
 #include "core/net/http.h"
 #include "fetch/fetcher.h"
 #include "fetch/sibling_process.h"
+#include "tests/support/fake_http.h"
 
 namespace actool::fetch::test {
+
+using actool::test::FakeHttpClient;
+using actool::test::Page;
 
 inline schema::ImageId imageId(char digit) {
   return schema::ImageId::parse("sha512-" + std::string(128, digit));
@@ -36,77 +37,6 @@ inline record::Image image(char digit, std::string_view name, std::string_view v
 inline Request byName(std::string_view text) {
   return requestFor(record::ImageArg(schema::AppRef::parse(text)));
 }
-
-// What a server does with one request for a URL.
-struct Page {
-  int status = 200;
-  std::string body = {};
-  std::string etag = {};
-  bool ranges = true;                        // false: answers 200 to a Range
-  std::optional<std::size_t> cutAfter = {};  // bytes that come before the connection breaks
-  std::string cacheControl = {};
-};
-
-// Pages by URL; of several for one URL each answers once and the last for ever. Unknown URLs
-// are 404.
-class FakeHttp final : public net::HttpClient {
- public:
-  std::map<std::string, std::vector<Page>> pages;
-  std::set<std::string> unreachable;
-  std::vector<net::HttpRequest> requests;
-  std::size_t chunk = 4;
-
-  net::HttpResponse get(const net::HttpRequest& request, const net::BodySink& sink) override {
-    requests.push_back(request);
-    if (unreachable.contains(request.url)) throw NetworkError("connection refused");
-    net::HttpResponse response;
-    response.effectiveUrl = request.url;
-    const auto found = pages.find(request.url);
-    if (found == pages.end()) {
-      response.status = 404;
-      return response;
-    }
-    const Page page = found->second.front();
-    if (found->second.size() > 1) found->second.erase(found->second.begin());
-    response.status = page.status;
-    if (!page.etag.empty()) response.headers["etag"] = page.etag;
-    if (!page.cacheControl.empty()) response.headers["cache-control"] = page.cacheControl;
-    if (!request.ifNoneMatch.empty() && request.ifNoneMatch == page.etag) {
-      response.status = 304;
-      return response;
-    }
-    if (page.status != 200) return response;
-    std::string_view body = page.body;
-    response.totalSize = body.size();
-    const bool wanted = request.ifRange.empty() || request.ifRange == page.etag;
-    if (request.offset > 0 && page.ranges && wanted) {
-      if (request.offset >= body.size()) {
-        response.status = 416;
-        response.headers["content-range"] = "bytes */" + std::to_string(body.size());
-        return response;
-      }
-      response.status = 206;
-      response.bodyOffset = request.offset;
-      body.remove_prefix(request.offset);
-    }
-    std::size_t left = page.cutAfter.value_or(body.size());
-    while (!body.empty() && left > 0) {
-      const std::size_t count = std::min({chunk, body.size(), left});
-      sink(response, std::as_bytes(std::span(body.data(), count)));
-      body.remove_prefix(count);
-      left -= count;
-    }
-    if (page.cutAfter) throw NetworkError("the connection was closed");
-    return response;
-  }
-
-  std::vector<std::string> urls() const {
-    std::vector<std::string> list;
-    for (const net::HttpRequest& request : requests)
-      list.push_back(request.url);
-    return list;
-  }
-};
 
 // A store that takes anything, unless told otherwise, and remembers partials.
 class FakeIngest final : public IngestClient {
@@ -228,8 +158,13 @@ class FakeTruster final : public KeyTruster {
 struct World {
   World() {
     discoverer.endpoints = {{kAci, kAsc}};
-    http.pages[kAci] = {{.body = kBody, .etag = "\"v1\""}};
-    http.pages[kAsc] = {{.body = "the signature"}};
+    http.put(kAci, page("\"v1\""));
+    http.put(kAsc, "the signature");
+  }
+
+  // The image's bytes under this ETag; the connection breaks after `breakAfter` of them.
+  static Page page(const std::string& etag, std::optional<std::size_t> breakAfter = {}) {
+    return {.body = kBody, .headers = {{"etag", etag}}, .breakAfter = breakAfter};
   }
 
   record::Image fetch(const Request& request) {
@@ -245,7 +180,7 @@ struct World {
   static constexpr const char* kAsc = "https://example.com/web.aci.asc";
   static constexpr const char* kBody = "the bytes of an image as distributed";
 
-  FakeHttp http;
+  FakeHttpClient http;
   FakeIngest ingest;
   FakeStore store;
   FakeDiscoverer discoverer;

@@ -33,7 +33,7 @@ TEST(FetchNameTest, NewUsesTheStore) {
   EXPECT_EQ(got.id, imageId('b'));
   EXPECT_EQ(got.requested->str(), "example.com/web:1.0.0");
   EXPECT_EQ(world.discoverer.calls, 0);
-  EXPECT_THAT(world.http.urls(), IsEmpty());
+  EXPECT_THAT(world.http.seenUrls(), IsEmpty());
 }
 
 TEST(FetchNameTest, NewFetchesWhatTheStoreHasNot) {
@@ -84,15 +84,17 @@ class UpdateTest : public testing::Test {
 TEST_F(UpdateTest, FreshBytesNeedNoRequest) {
   storeKnows("\"v0\"", true);
   EXPECT_EQ(world_.fetch(byName("example.com/web")).id, imageId('b'));
-  EXPECT_THAT(world_.http.urls(), IsEmpty());
+  EXPECT_THAT(world_.http.seenUrls(), IsEmpty());
 }
 
 TEST_F(UpdateTest, TheSameEtagTransfersNothing) {
   storeKnows("\"v1\"", false);
-  world_.http.pages[World::kAci].front().cacheControl = "max-age=30";
+  Page page = World::page("\"v1\"");
+  page.headers["cache-control"] = "max-age=30";
+  world_.http.put(World::kAci, page);
   EXPECT_EQ(world_.fetch(byName("example.com/web")).id, imageId('b'));
-  EXPECT_THAT(world_.http.urls(), ElementsAre(World::kAci));
-  EXPECT_EQ(world_.http.requests[0].ifNoneMatch, "\"v1\"");
+  EXPECT_THAT(world_.http.seenUrls(), ElementsAre(World::kAci));
+  EXPECT_EQ(world_.http.seen()[0].request.ifNoneMatch, "\"v1\"");
   ASSERT_EQ(world_.store.notes.size(), 1U);
   EXPECT_EQ(world_.store.notes[0].maxAge, std::chrono::seconds(30));
   EXPECT_THAT(world_.ingest.begun, IsEmpty());
@@ -117,7 +119,7 @@ TEST(FetchNameTest, ADependencysImageIdIsEnough) {
   Request request = byName("example.com/web");
   request.imageId = imageId('b');
   EXPECT_EQ(world.fetch(request).id, imageId('b'));
-  EXPECT_THAT(world.http.urls(), IsEmpty());
+  EXPECT_THAT(world.http.seenUrls(), IsEmpty());
 }
 
 TEST(FetchNameTest, ADependencysImageIdUnderAnotherNameIsRefused) {
@@ -171,29 +173,29 @@ TEST_F(EndpointsTest, TheNextIsTriedAfterA404) {
 }
 
 TEST_F(EndpointsTest, TheNextIsTriedWhenAHostIsDown) {
-  world_.http.unreachable.insert("https://a.example/web.aci.asc");
+  world_.http.fail("https://a.example/web.aci.asc", "connection refused");
   EXPECT_EQ(world_.fetch(byName("example.com/web")).id, imageId('a'));
 }
 
 TEST_F(EndpointsTest, TheNextGoesOnWithABrokenTransfer) {
-  world_.http.pages["https://a.example/web.aci.asc"] = {{.body = "the signature"}};
-  world_.http.pages["https://a.example/web.aci"] = {{.body = World::kBody, .cutAfter = 6}};
+  world_.http.put("https://a.example/web.aci.asc", "the signature");
+  world_.http.put("https://a.example/web.aci", World::page("\"v1\"", 6));
   world_.options.limits.retries = 0;
   world_.fetch(byName("example.com/web"));
   EXPECT_EQ(world_.ingest.committed, World::kBody);
-  EXPECT_EQ(world_.http.requests.back().offset, 6U);
+  EXPECT_EQ(world_.http.seen().back().request.offset, 6U);
 }
 
 TEST_F(EndpointsTest, ATrustFailureIsFinal) {
-  world_.http.pages["https://a.example/web.aci.asc"] = {{.body = "forged"}};
-  world_.http.pages["https://a.example/web.aci"] = {{.body = "evil"}};
+  world_.http.put("https://a.example/web.aci.asc", "forged");
+  world_.http.put("https://a.example/web.aci", "evil");
   world_.ingest.refuse = ExitCode::notTrusted;
   EXPECT_EQ(errorOf(world_, byName("example.com/web")).code(), ExitCode::notTrusted);
   EXPECT_EQ(world_.ingest.begun.size(), 1U);
 }
 
 TEST_F(EndpointsTest, AllFailuresAreSaidAndTheWeightiestCounts) {
-  world_.http.unreachable.insert(World::kAsc);
+  world_.http.fail(World::kAsc, "connection refused");
   const Error error = errorOf(world_, byName("example.com/web"));
   EXPECT_STREQ(error.what(),
                "example.com/web: none of 2 endpoints works: there is neither "
@@ -203,13 +205,14 @@ TEST_F(EndpointsTest, AllFailuresAreSaidAndTheWeightiestCounts) {
 }
 
 TEST_F(EndpointsTest, NothingAnywhereIsNotFound) {
-  world_.http.pages.clear();
+  world_.http.put(World::kAci, Page{.status = 404});
+  world_.http.put(World::kAsc, Page{.status = 404});
   EXPECT_EQ(errorOf(world_, byName("example.com/web")).code(), ExitCode::notFound);
 }
 
 TEST(SignatureTest, AnImageWithoutOneIsNotTrusted) {
   World world;
-  world.http.pages.erase(World::kAsc);
+  world.http.put(World::kAsc, Page{.status = 404});
   const Error error = errorOf(world, byName("example.com/web"));
   EXPECT_STREQ(error.what(),
                "example.com/web: https://example.com/web.aci has no signature: there is no "
@@ -223,13 +226,13 @@ TEST(SignatureTest, IsLeftOutOnlyWhenToldTo) {
   World world;
   world.options.requireSignature = false;
   world.fetch(byName("example.com/web"));
-  EXPECT_THAT(world.http.urls(), ElementsAre(World::kAci));
+  EXPECT_THAT(world.http.seenUrls(), ElementsAre(World::kAci));
   EXPECT_FALSE(world.ingest.begun.at(0).signature);
 }
 
 TEST(SignatureTest, AGivenUrlTakesThePlaceOfTheImagesOwn) {
   World world;
-  world.http.pages["https://keys.example/w.asc"] = {{.body = "another"}};
+  world.http.put("https://keys.example/w.asc", "another");
   Request request = byUrl(World::kAci);
   request.signature = "https://keys.example/w.asc";
   world.fetch(request);
@@ -251,7 +254,7 @@ TEST(SignatureTest, AGivenFileIsTakenAsItIs) {
 TEST(SignatureTest, HasALimit) {
   World world;
   world.fetch(byName("example.com/web"));
-  EXPECT_EQ(world.http.requests.at(0).maxBytes, kMaxSignatureBytes);
+  EXPECT_EQ(world.http.seen().at(0).request.maxBytes, kMaxSignatureBytes);
 }
 
 TEST(FetchUrlTest, NewUsesWhatTheStoreHasOfTheUrl) {
@@ -259,7 +262,7 @@ TEST(FetchUrlTest, NewUsesWhatTheStoreHasOfTheUrl) {
   world.store.images.emplace(imageId('b').str(), image('b', "example.com/web"));
   world.store.remotes.emplace(World::kAci, Remote{World::kAci, "", false, imageId('b')});
   EXPECT_EQ(world.fetch(byUrl(World::kAci)).id, imageId('b'));
-  EXPECT_THAT(world.http.urls(), IsEmpty());
+  EXPECT_THAT(world.http.seenUrls(), IsEmpty());
 }
 
 TEST(FetchUrlTest, FetchesImageAndSignature) {
@@ -267,7 +270,7 @@ TEST(FetchUrlTest, FetchesImageAndSignature) {
   const record::Image got = world.fetch(byUrl(World::kAci));
   EXPECT_FALSE(got.requested);
   EXPECT_FALSE(world.ingest.begun.at(0).requested);
-  EXPECT_THAT(world.http.urls(), ElementsAre(World::kAsc, World::kAci));
+  EXPECT_THAT(world.http.seenUrls(), ElementsAre(World::kAsc, World::kAci));
 }
 
 TEST(FetchUrlTest, NeverNeedsItInTheStore) {
@@ -280,13 +283,13 @@ TEST(FetchUrlTest, NeverNeedsItInTheStore) {
 
 TEST(FetchUrlTest, PlainHttpIsAllowedOnlyWhereItWasTyped) {
   World world;
-  world.http.pages["http://example.com/web.aci"] = {{.body = World::kBody}};
-  world.http.pages["http://example.com/web.aci.asc"] = {{.body = "s"}};
+  world.http.put("http://example.com/web.aci", World::kBody);
+  world.http.put("http://example.com/web.aci.asc", "s");
   world.fetch(byUrl("http://example.com/web.aci"));
-  EXPECT_TRUE(world.http.requests.back().allowHttp);
+  EXPECT_TRUE(world.http.seen().back().request.allowHttp);
   world.discoverer.endpoints = {{"http://example.com/web.aci", "http://example.com/web.aci.asc"}};
-  world.fetch(byName("example.com/web"));
-  EXPECT_FALSE(world.http.requests.back().allowHttp);
+  EXPECT_EQ(errorOf(world, byName("example.com/web")).code(), ExitCode::network);
+  EXPECT_EQ(world.http.seen().size(), 2U);
 }
 
 TEST(FetchFileTest, IngestReadsTheFileItself) {

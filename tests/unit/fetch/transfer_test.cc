@@ -16,7 +16,7 @@ TEST(TransferTest, SendsTheWholeBodyInOrder) {
   const record::Image got = world.fetch(byName("example.com/web"));
   EXPECT_EQ(got.id, imageId('a'));
   EXPECT_EQ(world.ingest.committed, World::kBody);
-  EXPECT_THAT(world.http.urls(), ElementsAre(World::kAsc, World::kAci));
+  EXPECT_THAT(world.http.seenUrls(), ElementsAre(World::kAsc, World::kAci));
   EXPECT_EQ(world.ingest.abandoned, 0);
 }
 
@@ -25,14 +25,14 @@ TEST(TransferTest, GoesOnWhereAnEarlierIngestStopped) {
   world.ingest.partial = std::string(World::kBody).substr(0, 10);
   world.fetch(byName("example.com/web"));
   EXPECT_EQ(world.ingest.committed, World::kBody);
-  EXPECT_EQ(world.http.requests.back().offset, 10U);
-  EXPECT_EQ(world.http.requests.back().ifRange, "");
+  EXPECT_EQ(world.http.seen().back().request.offset, 10U);
+  EXPECT_EQ(world.http.seen().back().request.ifRange, "");
 }
 
 TEST(TransferTest, DropsWhatIsKnownFromAServerWithoutRanges) {
   World world;
   world.ingest.partial = std::string(World::kBody).substr(0, 10);
-  world.http.pages[World::kAci].front().ranges = false;
+  world.http.put(World::kAci, Page{.body = World::kBody, .ranges = false});
   world.fetch(byName("example.com/web"));
   EXPECT_EQ(world.ingest.committed, World::kBody);
 }
@@ -62,7 +62,7 @@ TEST(TransferTest, RefusesAServerWithLessThanThePartial) {
 TEST(TransferTest, RefusesAWholeBodyThatIsShorterThanThePartial) {
   World world;
   world.ingest.partial = std::string(World::kBody) + " and more";
-  world.http.pages[World::kAci].front().ranges = false;
+  world.http.put(World::kAci, Page{.body = World::kBody, .ranges = false});
   world.options.limits.retries = 0;
   EXPECT_THROW(
       {
@@ -81,30 +81,29 @@ TEST(TransferTest, RefusesAWholeBodyThatIsShorterThanThePartial) {
 
 TEST(TransferTest, TakesABrokenTransferUpAgain) {
   World world;
-  world.http.pages[World::kAci] = {{.body = World::kBody, .etag = "\"v1\"", .cutAfter = 7},
-                                   {.body = World::kBody, .etag = "\"v1\"", .cutAfter = 5},
-                                   {.body = World::kBody, .etag = "\"v1\""}};
+  world.http.putOnce(World::kAci, World::page("\"v1\"", 7));
+  world.http.putOnce(World::kAci, World::page("\"v1\"", 5));
   world.fetch(byName("example.com/web"));
   EXPECT_EQ(world.ingest.committed, World::kBody);
   EXPECT_EQ(world.ingest.abandoned, 2);
   EXPECT_THAT(world.slept, ElementsAre(milliseconds(500), milliseconds(1000)));
-  EXPECT_EQ(world.http.requests[2].offset, 7U);
-  EXPECT_EQ(world.http.requests[2].ifRange, "\"v1\"");
-  EXPECT_EQ(world.http.requests[3].offset, 12U);
+  EXPECT_EQ(world.http.seen()[2].request.offset, 7U);
+  EXPECT_EQ(world.http.seen()[2].request.ifRange, "\"v1\"");
+  EXPECT_EQ(world.http.seen()[3].request.offset, 12U);
 }
 
 TEST(TransferTest, WeakEtagsAreNotGoodForRanges) {
   World world;
-  world.http.pages[World::kAci] = {{.body = World::kBody, .etag = "W/\"v1\"", .cutAfter = 7},
-                                   {.body = World::kBody, .etag = "W/\"v1\""}};
+  world.http.putOnce(World::kAci, World::page("W/\"v1\"", 7));
+  world.http.put(World::kAci, World::page("W/\"v1\""));
   world.fetch(byName("example.com/web"));
-  EXPECT_EQ(world.http.requests.back().offset, 7U);
-  EXPECT_EQ(world.http.requests.back().ifRange, "");
+  EXPECT_EQ(world.http.seen().back().request.offset, 7U);
+  EXPECT_EQ(world.http.seen().back().request.ifRange, "");
 }
 
 TEST(TransferTest, GivesUpAfterItsRetriesAndKeepsThePartial) {
   World world;
-  world.http.pages[World::kAci] = {{.body = World::kBody, .cutAfter = 2}};
+  world.http.put(World::kAci, World::page("\"v1\"", 2));
   try {
     world.fetch(byName("example.com/web"));
     FAIL() << "no error";
@@ -119,7 +118,7 @@ TEST(TransferTest, GivesUpAfterItsRetriesAndKeepsThePartial) {
 
 TEST(TransferTest, WhatNeverBeganIsNotTriedAgain) {
   World world;
-  world.http.unreachable.insert(World::kAci);
+  world.http.fail(World::kAci, "connection refused");
   EXPECT_THROW(world.fetch(byName("example.com/web")), Error);
   EXPECT_THAT(world.slept, IsEmpty());
   EXPECT_EQ(world.ingest.abandoned, 1);
@@ -136,14 +135,14 @@ TEST(TransferTest, ARefusalOfTheStoreIsNotTriedAgain) {
     EXPECT_EQ(failure.code(), ExitCode::notTrusted);
   }
   EXPECT_THAT(world.slept, IsEmpty());
-  EXPECT_EQ(world.http.urls().size(), 2U);
+  EXPECT_EQ(world.http.seenUrls().size(), 2U);
 }
 
 TEST(TransferTest, NothingIsSentForWhatSomebodyElseBrought) {
   World world;
   world.ingest.already = true;
   EXPECT_EQ(world.fetch(byName("example.com/web")).id, imageId('a'));
-  EXPECT_THAT(world.http.urls(), ElementsAre(World::kAsc));
+  EXPECT_THAT(world.http.seenUrls(), ElementsAre(World::kAsc));
 }
 
 TEST(TransferTest, RefusesABodyOverTheLimit) {
@@ -163,7 +162,9 @@ TEST(TransferTest, RefusesABodyOverTheLimit) {
 
 TEST(TransferTest, NotesWhatTheServerSaidOfTheBytes) {
   World world;
-  world.http.pages[World::kAci].front().cacheControl = "max-age=60";
+  Page page = World::page("\"v1\"");
+  page.headers["cache-control"] = "max-age=60";
+  world.http.put(World::kAci, page);
   world.fetch(byName("example.com/web"));
   ASSERT_EQ(world.store.notes.size(), 1U);
   EXPECT_EQ(world.store.notes[0].url, World::kAci);

@@ -1,0 +1,238 @@
+// Removing, garbage collection, repair, verification, and what a crash leaves.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "cas/care.h"
+#include "cas/ingest_slot.h"
+#include "cas/render_store.h"
+#include "tests/unit/cas/store_test_support.h"
+
+namespace actool::cas {
+namespace {
+
+using namespace std::chrono_literals;
+using test::messageOf;
+
+class LaterClock : public Clock {
+ public:
+  explicit LaterClock(std::chrono::seconds later) : later_(later) {}
+  std::chrono::system_clock::time_point now() const override {
+    return systemClock().now() + later_;
+  }
+
+ private:
+  std::chrono::seconds later_;
+};
+
+class CareTest : public StoreTest {
+ protected:
+  GcReport gc(std::chrono::seconds later = 0s, bool dropDistributed = false) {
+    const LaterClock clock(later);
+    return collectGarbage(layout_, {.grace = 1h, .dropDistributed = dropDistributed}, clock);
+  }
+  void remove(const schema::ImageId& id) { StoreWriter(layout_).remove(id); }
+
+  std::string tar_ = imageTar("example.com/web", {"version=1.0.0"});
+  std::string packed_ = compress("gzip", tar_);
+  schema::ImageId id_ = idOfTar(tar_);
+};
+
+TEST_F(CareTest, RemovingTakesTheBlobsAlong) {
+  IngestRequest request = signedRequest(packed_);
+  request.source = "https://example.com/web.aci";
+  const StoredImage image = ingest(request, packed_);
+  remove(id_);
+  EXPECT_EQ(listed(), std::vector<schema::ImageId>{});
+  EXPECT_FALSE(actool::exists(layout_.imageDir(id_)));
+  EXPECT_FALSE(actool::exists(layout_.tarBlob(id_)));
+  EXPECT_FALSE(actool::exists(layout_.blob(image.distributed.digest)));
+  openIndexForReading(layout_.indexDir())->forEach("", [](std::string_view key, std::string_view) {
+    ADD_FAILURE() << key << " is left";
+    return true;
+  });
+}
+
+TEST_F(CareTest, ABrokenImageCanBeRemoved) {
+  ingestSigned(packed_);
+  writeFilePlain(layout_.imageFile(id_), "garbage");
+  remove(id_);
+  EXPECT_EQ(checkStore(layout_).images, 0U);
+}
+
+TEST_F(CareTest, UsersAreNamed) {
+  ingestSigned(packed_);
+  const std::string dependent =
+      imageTar("example.com/app", {}, "x",
+               {{"dependencies", Json::array({{{"imageName", "example.com/web"}}})}});
+  const auto other = ingestSigned(dependent).id;
+  const Path pod = layout_.podsDir() / "run/6733c088-a507-4694-aabf-eda6cb99b5c4";
+  makeDirs(pod);
+  writeFilePlain(pod / "pod",
+                 R"({"acKind":"PodManifest","acVersion":"0.8.11","apps":[{"name":"web",)"
+                 R"("image":{"id":")" +
+                     id_.str() + R"("}}]})");
+  StoreWriter writer(layout_);
+  EXPECT_EQ(usersOf(writer, id_),
+            (std::vector<std::string>{
+                "pod 6733c088-a507-4694-aabf-eda6cb99b5c4",
+                "example.com/app (" + other.shortForm() + "), which depends on it"}));
+  EXPECT_TRUE(usersOf(writer, other).empty());
+}
+
+TEST_F(CareTest, GcLeavesImagesAndWhatIsYoung) {
+  ingestSigned(packed_);
+  EXPECT_THROW(ingest(signedRequest(tar_), tar_.substr(0, 100)), Error);
+  makeDirs(layout_.tmpDir() / "left");
+  makeDirs(layout_.dir() / "blobs/sha256/ab");
+  writeFilePlain(layout_.dir() / "blobs/sha256/ab/stray", "stray");
+  GcReport report = gc();
+  EXPECT_EQ(report.scratch, 1U);
+  EXPECT_EQ(report.blobs, 0U);
+  report = gc(2h);
+  EXPECT_EQ(report.blobs, 1U);
+  EXPECT_EQ(report.bytes, 5U);
+  EXPECT_EQ(listed(), std::vector{id_});
+  EXPECT_EQ(readWhole(layout_, id_).id, id_);
+}
+
+TEST_F(CareTest, GcRemovesOldTransfersButNoneThatRuns) {
+  IngestRequest request = signedRequest(packed_);
+  EXPECT_THROW(ingest(request, packed_.substr(0, 100)), TrustError);
+  ASSERT_EQ(ingests().size(), 1U);
+  EXPECT_EQ(gc().ingests, 0U);
+  {
+    const auto lock = tryLockSlot(layout_.ingestDir() / ingests().front());
+    ASSERT_TRUE(lock.has_value());
+    EXPECT_EQ(gc(2h).ingests, 0U);
+  }
+  EXPECT_EQ(gc(2h).ingests, 1U);
+  EXPECT_TRUE(ingests().empty());
+}
+
+TEST_F(CareTest, GcRemovesWhatNobodyCanContinueAtOnce) {
+  createStore(layout_);
+  makeDirs(layout_.ingestDir() / uniqueSlotKey());
+  EXPECT_EQ(gc().ingests, 1U);
+}
+
+TEST_F(CareTest, DroppingDistributedFiles) {
+  const StoredImage image = ingestSigned(packed_);
+  const GcReport report = gc(0s, true);
+  EXPECT_EQ(report.distributed, 1U);
+  EXPECT_EQ(report.blobs, 1U);
+  EXPECT_FALSE(actool::exists(layout_.blob(image.distributed.digest)));
+  EXPECT_FALSE(readWhole(layout_, id_).distributed.kept);
+  // The next fetch brings it back.
+  EXPECT_TRUE(ingestSigned(packed_).distributed.kept);
+  EXPECT_EQ(offset_, 0U);
+  EXPECT_TRUE(actool::exists(layout_.blob(image.distributed.digest)));
+}
+
+TEST_F(CareTest, TreesGoWithTheirImages) {
+  ingestSigned(packed_);
+  const RenderedTree tree = renderInStore(layout_, id_);
+  EXPECT_EQ(readFile(tree.rootfs / "file", 10), "x");
+  EXPECT_EQ(StoreReader(layout_).renderedRoot(id_), tree.rootfs);
+  EXPECT_EQ(renderInStore(layout_, id_).rootfs, tree.rootfs);
+  EXPECT_EQ(gc(2h).trees, 0U);
+  remove(id_);
+  EXPECT_EQ(gc().trees, 0U);
+  // A pod that lies on it keeps it.
+  const Path info = layout_.podsDir() / "run/6733c088-a507-4694-aabf-eda6cb99b5c4/appsinfo/web";
+  makeDirs(info);
+  writeFilePlain(info / "tree", tree.rootfs.string());
+  EXPECT_EQ(gc(2h).trees, 0U);
+  removeTree(layout_.podsDir());
+  EXPECT_EQ(gc(2h).trees, 1U);
+  EXPECT_TRUE(listDir(layout_.treesDir()).empty());
+}
+
+TEST_F(CareTest, ATreeIsMadeOfDependenciesInTheStore) {
+  const std::string base = imageTar("example.com/base", {}, "base");
+  ingestSigned(base);
+  const std::string dependent =
+      imageTar("example.com/app", {}, "app",
+               {{"dependencies", Json::array({{{"imageName", "example.com/base"}}})}});
+  const auto app = ingestSigned(dependent).id;
+  EXPECT_EQ(readFile(renderInStore(layout_, app).rootfs / "file", 10), "app");
+  const std::string missing =
+      imageTar("example.com/lost", {}, "x",
+               {{"dependencies", Json::array({{{"imageName", "example.com/none"}}})}});
+  const auto lost = ingestSigned(missing).id;
+  const std::string message = messageOf<NotFoundError>([&] { renderInStore(layout_, lost); });
+  EXPECT_TRUE(message.ends_with("dependency example.com/none is not in the store; fetch it"))
+      << message;
+}
+
+// As a process that was killed between the rename and the index leaves it.
+TEST_F(CareTest, TheNextWriterAdoptsOrphans) {
+  ingestSigned(packed_);
+  removeTree(layout_.indexDir());
+  EXPECT_EQ(listed(), std::vector<schema::ImageId>{});
+  EXPECT_EQ(StoreView(layout_).catalog().resolve(id_.str()).id, id_);
+  const StoreWriter writer(layout_);
+  EXPECT_EQ(listed(), std::vector{id_});
+}
+
+TEST_F(CareTest, FsckRebuildsTheIndex) {
+  const StoredImage image = ingestSigned(packed_);
+  removeTree(layout_.indexDir());
+  FsckReport report = checkStore(layout_);
+  EXPECT_EQ(report.images, 1U);
+  EXPECT_EQ(report.entriesAdded, 3U);
+  EXPECT_EQ(listed(), std::vector{id_});
+  EXPECT_EQ(checkStore(layout_).entriesAdded, 0U);
+
+  writeFilePlain(layout_.indexDir() / "CURRENT", "MANIFEST-999999\n");
+  report = checkStore(layout_);
+  EXPECT_TRUE(report.indexReplaced);
+  EXPECT_EQ(StoreView(layout_).catalog().find(id_)->toJson(), image.toJson());
+}
+
+TEST_F(CareTest, FsckLeavesBrokenImagesOutAndNamesThem) {
+  ingestSigned(packed_);
+  const std::string second = imageTar("example.com/second");
+  const auto other = ingestSigned(second).id;
+  ASSERT_EQ(::truncate(layout_.tarBlob(id_).c_str(), 10), 0);
+  const FsckReport report = checkStore(layout_);
+  ASSERT_EQ(report.broken.size(), 1U);
+  EXPECT_EQ(report.broken.front(), id_.str() + ": " + layout_.tarBlob(id_).string() +
+                                       " has 10 bytes instead of " + std::to_string(tar_.size()));
+  EXPECT_EQ(listed(), std::vector{other});
+}
+
+TEST_F(CareTest, VerifyReadsEveryByte) {
+  const StoredImage image = ingestSigned(packed_);
+  const VerifyReport report = verifyImage(layout_, image, keystore_, verifier_);
+  EXPECT_TRUE(report.distributedChecked);
+  ASSERT_TRUE(report.signature.has_value());
+  EXPECT_EQ(report.signature->signer.fingerprint, kFingerprint);
+
+  const auto damage = [](const Path& path, std::size_t at) {
+    std::string bytes = readFile(path, 1 << 20);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    writeFilePlain(path, bytes);
+  };
+  const auto refusal = [&] {
+    return messageOf<TrustError>([&] { verifyImage(layout_, image, keystore_, verifier_); });
+  };
+  damage(layout_.tarBlob(id_), 2000);
+  EXPECT_TRUE(refusal().starts_with("the tar is damaged: " + layout_.tarBlob(id_).string()));
+  damage(layout_.tarBlob(id_), 2000);
+  damage(layout_.manifestFile(id_), 0);
+  EXPECT_EQ(refusal(), layout_.manifestFile(id_).string() +
+                           " is not the manifest in the tar; remove the image and fetch it again");
+  damage(layout_.manifestFile(id_), 0);
+  damage(layout_.blob(image.distributed.digest), 15);
+  EXPECT_TRUE(refusal().starts_with("the file as distributed is damaged")) << refusal();
+  damage(layout_.blob(image.distributed.digest), 15);
+  EXPECT_EQ(refusal(), "(no error)");
+  keystore_.disable(dir_.path() / "config",
+                    trust::TrustRule{schema::AcIdentifier::parse("example.com")}, kFingerprint);
+  EXPECT_NE(refusal(), "(no error)");
+}
+
+}  // namespace
+}  // namespace actool::cas
