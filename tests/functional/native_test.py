@@ -68,7 +68,7 @@ class NativeCase(harness.TestCase):
         options = options if any(option.startswith("--net") for option in options) else ("--net=none", *options)
         process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "slave", ENTRY / "run", *options, self.uuid], cwd=self.dir,
-            env={**self.lab.env, "RKT_LOCK_FD": str(lock), "OUTER_SECRET": "x"}, pass_fds=[lock], **kwargs)
+            env={**self.lab.env, "RKT_LOCK_FD": str(lock), "OUTER_SECRET": "x"}, pass_fds=[lock], bufsize=0, **kwargs)
         os.close(lock)
         self.processes.append(process)
         return process
