@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -70,7 +69,7 @@ OpenPgpSession::~OpenPgpSession() {
 ssize_t OpenPgpSession::giveBytes(void* self, void* buffer, std::size_t size) {
   auto& pending = static_cast<OpenPgpSession*>(self)->pending_;
   const std::size_t count = std::min(size, pending.size());
-  std::memcpy(buffer, pending.data(), count);
+  std::copy_n(pending.data(), count, static_cast<std::byte*>(buffer));
   pending = pending.subspan(count);
   return static_cast<ssize_t>(count);
 }
