@@ -5,7 +5,6 @@
 #include <lzma.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include <isa-l/igzip_lib.h>
@@ -157,38 +156,50 @@ class Bzip2Inflater : public Inflater {
 
 class XzInflater : public Inflater {
  public:
-  explicit XzInflater(std::uint64_t memory) : memory_(memory) {
-    if (lzma_stream_decoder(&stream_, memory, LZMA_CONCATENATED) != LZMA_OK) {
-      throw Error("xz: out of memory");
-    }
-  }
+  explicit XzInflater(std::uint64_t memory) : memory_(memory) { start(); }
   XzInflater(const XzInflater&) = delete;
   XzInflater& operator=(const XzInflater&) = delete;
   ~XzInflater() override { lzma_end(&stream_); }
 
   Step step(std::span<const std::byte> in, std::span<std::byte> out) override {
-    stream_.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
-    stream_.avail_in = in.size();
-    stream_.next_out = reinterpret_cast<std::uint8_t*>(out.data());
-    stream_.avail_out = out.size();
-    check(lzma_code(&stream_, LZMA_RUN));
-    return {in.size() - stream_.avail_in, out.size() - stream_.avail_out};
+    Step done;
+    while (done.produced < out.size()) {
+      if (ended_) {
+        if (done.consumed == in.size()) break;
+        // Stream padding, which xz(1) takes, is garbage here: a signer has no reason for it.
+        if (in[done.consumed] != std::byte{0xfd}) {
+          throw TrustError("there is garbage after the xz data");
+        }
+        start();
+      }
+      const auto input = in.subspan(done.consumed);
+      const auto output = out.subspan(done.produced);
+      stream_.next_in = reinterpret_cast<const std::uint8_t*>(input.data());
+      stream_.avail_in = input.size();
+      stream_.next_out = reinterpret_cast<std::uint8_t*>(output.data());
+      stream_.avail_out = output.size();
+      const lzma_ret result = lzma_code(&stream_, LZMA_RUN);
+      done.consumed += input.size() - stream_.avail_in;
+      done.produced += output.size() - stream_.avail_out;
+      check(result);
+      ended_ = result == LZMA_STREAM_END;
+      const bool moved = stream_.avail_in != input.size() || stream_.avail_out != output.size();
+      if (!ended_ && (!moved || (stream_.avail_in == 0 && stream_.avail_out != 0))) break;
+    }
+    return done;
   }
 
   void finish() override {
-    std::array<std::uint8_t, 1> spare{};
-    stream_.next_in = nullptr;
-    stream_.avail_in = 0;
-    stream_.next_out = spare.data();
-    stream_.avail_out = spare.size();
-    const lzma_ret result = lzma_code(&stream_, LZMA_FINISH);
-    if (result != LZMA_STREAM_END) {
-      if (result != LZMA_OK && result != LZMA_BUF_ERROR) check(result);
-      throw EarlyEndError("the xz data end too early", "the file is truncated");
-    }
+    if (!ended_) throw EarlyEndError("the xz data end too early", "the file is truncated");
   }
 
  private:
+  void start() {
+    // Reuses what an earlier stream allocated.
+    if (lzma_stream_decoder(&stream_, memory_, 0) != LZMA_OK) throw Error("xz: out of memory");
+    ended_ = false;
+  }
+
   void check(lzma_ret result) const {
     switch (result) {
       case LZMA_OK:
@@ -202,8 +213,6 @@ class XzInflater : public Inflater {
             "compress with a smaller dictionary, or raise \"xzMemory\" in limits.d");
       case LZMA_MEM_ERROR:
         throw Error("xz: out of memory");
-      case LZMA_FORMAT_ERROR:
-        throw TrustError("there is garbage after the xz data");
       default:
         throw TrustError(
             fmt::format("the xz data are damaged (error {})", static_cast<int>(result)));
@@ -212,6 +221,7 @@ class XzInflater : public Inflater {
 
   std::uint64_t memory_;
   lzma_stream stream_ = LZMA_STREAM_INIT;
+  bool ended_ = false;
 };
 
 }  // namespace

@@ -93,8 +93,8 @@ class Pipeline {
   void inflateAll();
   void checkTar();
 
-  std::size_t fillFromData(Buffer& buffer, std::uint64_t offset) const;
-  std::size_t fillFromInput(Buffer& buffer, bool& interrupted) const;
+  std::size_t fillFromData(const Buffer& buffer, std::uint64_t offset) const;
+  std::size_t fillFromInput(std::span<std::byte> room, bool& interrupted) const;
   void checkSize(std::uint64_t total) const;
   void checkInflated() const;
   void beginInflate(std::span<const std::byte> head);
@@ -213,7 +213,8 @@ void Pipeline::checkInflated() const {
   }
 }
 
-std::size_t Pipeline::fillFromData(Buffer& buffer, std::uint64_t offset) const {
+// What is in the data file from `offset` on, as far as it fits.
+std::size_t Pipeline::fillFromData(const Buffer& buffer, std::uint64_t offset) const {
   const auto want =
       static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, job_.resumed - offset));
   std::size_t have = 0;
@@ -228,11 +229,10 @@ std::size_t Pipeline::fillFromData(Buffer& buffer, std::uint64_t offset) const {
   return have;
 }
 
-// Fills the buffer unless the input ends. `interrupted`: what is in the buffer is all there
-// will be.
-std::size_t Pipeline::fillFromInput(Buffer& buffer, bool& interrupted) const {
+// Fills `room` unless the input ends. `interrupted`: what is there is all there will be.
+std::size_t Pipeline::fillFromInput(std::span<std::byte> room, bool& interrupted) const {
   std::size_t have = 0;
-  while (have < kBufferBytes) {
+  while (have < room.size()) {
     std::array<pollfd, 3> waiting{
         {{job_.input, POLLIN, 0}, {wake_.get(), POLLIN, 0}, {job_.interruptFd, POLLIN, 0}}};
     if (::poll(waiting.data(), waiting.size(), -1) < 0) {
@@ -245,7 +245,8 @@ std::size_t Pipeline::fillFromInput(Buffer& buffer, bool& interrupted) const {
       interrupted = true;
       break;
     }
-    const std::size_t got = readSome(job_.input, buffer.room().subspan(have), job_.inputName);
+
+    const std::size_t got = readSome(job_.input, room.subspan(have), job_.inputName);
     if (got == 0) break;
     have += got;
   }
@@ -263,13 +264,17 @@ void Pipeline::readInput() {
   for (;;) {
     auto buffer = distributedFree_.pop();
     if (!buffer) throw Stopped{};
+    // Every buffer but the last is full, also where the input continues what was there: the
+    // first one has to be long enough to tell the encoding by.
+    const std::size_t stored = total < job_.resumed ? fillFromData(*buffer, total) : 0;
     bool interrupted = false;
-    const bool stored = total < job_.resumed;
-    buffer->size = stored ? fillFromData(*buffer, total) : fillFromInput(*buffer, interrupted);
-    if (!stored && buffer->size > 0) {
-      // Before the limit is looked at: what is over it must not be kept.
+    const auto room = buffer->room().subspan(stored);
+    const std::size_t fresh = fillFromInput(room, interrupted);
+    buffer->size = stored + fresh;
+    if (fresh > 0) {
+      // The limit first: what is over it must not be kept.
       checkSize(total + buffer->size);
-      file.write(buffer->content());
+      file.write(room.first(fresh));
     }
     if (interrupted) throw Interrupted();
     if (buffer->size == 0) break;

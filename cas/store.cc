@@ -40,13 +40,12 @@ void createStore(const StoreLayout& layout) {
   const StoreReader check(layout);
   if (actool::exists(layout.versionFile())) return;
   withContext(fmt::format("creating the store {}", layout.dir().string()), [&] {
-    makeDirs(layout.dir());
-    const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
     for (const Path& dir :
          {layout.imagesDir(), layout.dir() / "blobs/sha256", layout.dir() / "blobs/sha512",
           layout.treesDir(), layout.ingestDir(), layout.tmpDir()}) {
       makeDirs(dir);
     }
+    const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
     syncDir(layout.dir() / "blobs");
     writeFileAtomic(layout.versionFile(), kStoreVersion);
   });

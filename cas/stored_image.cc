@@ -94,7 +94,7 @@ Json StoredImage::toJson() const {
                  {"version", kVersion},
                  {"id", id.str()},
                  {"name", name.str()},
-                 {"labels", labels.toObject()},
+                 {"labels", labels.toJson()},
                  {"tarSize", tarSize},
                  {"distributed",
                   {{"digest", distributed.digest.str()},
@@ -124,7 +124,7 @@ StoredImage StoredImage::fromJson(const Json& object) {
   }
   StoredImage image{.id = schema::ImageId::parse(stringMember(object, "id")),
                     .name = schema::AcIdentifier::parse(stringMember(object, "name")),
-                    .labels = schema::Labels::fromObject(member(object, "labels")),
+                    .labels = schema::Labels::fromJson(member(object, "labels")),
                     .tarSize = sizeMember(object, "tarSize"),
                     .distributed = distributedFrom(member(object, "distributed")),
                     .imported = stringMember(object, "imported"),
