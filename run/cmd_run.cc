@@ -184,7 +184,7 @@ cli::Subcommand podRunCommand() {
             return [] { return 0; };  // the work is rawArgs'
           },
       .rawArgs = [](cli::Globals& globals,
-                    std::vector<std::string> words) { return runPod(globals, words); },
+                    const std::vector<std::string>& words) { return runPod(globals, words); },
   };
 }
 

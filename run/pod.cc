@@ -167,6 +167,7 @@ std::vector<Pod> Pod::list(const PodsLayout& pods, const std::vector<Phase>& pha
     }
   }
   std::vector<Pod> list;
+  list.reserve(found.size());
   for (auto& [uuid, pod] : found)
     list.push_back(std::move(pod));
   return list;

@@ -36,9 +36,9 @@ CLI::Option* addEach(CLI::App& app, const std::string& names, Setter set, const 
       ->type_name(type);
 }
 
-CLI::Option* addOne(CLI::App& app, const std::string& name, Setter set, const std::string& help,
-                    const std::string& type) {
-  return app.add_option_function<std::string>(name, std::move(set), help)->type_name(type);
+CLI::Option* addOne(CLI::App& app, const std::string& name, const Setter& set,
+                    const std::string& help, const std::string& type) {
+  return app.add_option_function<std::string>(name, set, help)->type_name(type);
 }
 
 void requireOneOf(std::string_view option, const std::string& value,
