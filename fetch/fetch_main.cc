@@ -100,14 +100,14 @@ PullPolicy policyOf(const Arguments& arguments) {
   return parsePullPolicy(arguments.pullPolicy);
 }
 
-std::uint64_t maxBytesOf(const Arguments& arguments, std::uint64_t fallback) {
-  if (arguments.maxBytes.empty()) return fallback;
+std::optional<std::uint64_t> maxBytesOf(const Arguments& arguments) {
+  if (arguments.maxBytes.empty()) return std::nullopt;
   const std::optional<std::uint64_t> bytes = parseByteSize(arguments.maxBytes);
   if (!bytes || *bytes == 0) {
     throw UsageError(fmt::format("--max-bytes: \"{}\" is no size", printable(arguments.maxBytes)),
                      "write it as 4096, 64MiB or 2GB");
   }
-  return *bytes;
+  return bytes;
 }
 
 void writeTalk(std::string_view text) {
@@ -187,8 +187,8 @@ int runRaw(const Arguments& arguments, const cli::Globals& globals) {
   options.allowHttp = globals.insecure.http || globals.insecure.pubkey;
   options.verifyTls = !globals.insecure.tls && !globals.insecure.pubkey;
   Clients clients(globals, 1);
-  downloadRaw(clients.of(0), arguments.raw, options, maxBytesOf(arguments, kDefaultRawBytes),
-              STDOUT_FILENO);
+  downloadRaw(clients.of(0), arguments.raw, options,
+              maxBytesOf(arguments).value_or(kDefaultRawBytes), STDOUT_FILENO);
   return 0;
 }
 
@@ -199,7 +199,7 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals, const CLI:
   options.http.verifyTls = !globals.insecure.tls;
   options.requireSignature = !globals.insecure.image;
   options.trustKeysFromHttps = globals.trustKeysFromHttps;
-  options.limits.maxBytes = maxBytesOf(arguments, options.limits.maxBytes);
+  options.limits.maxBytes = maxBytesOf(arguments);
   const std::vector<Request> requests = requestsOf(arguments, app);
 
   const Siblings siblings(globals, writeTalk);
@@ -252,7 +252,8 @@ std::function<int()> setup(CLI::App& app, cli::Globals& globals) {
   storeOnly->excludes(policy);
   app.add_flag("--nodeps", arguments->noDependencies, "leave the dependencies of images alone");
   app.add_option("--max-bytes", arguments->maxBytes,
-                 "refuse a body of more (default 64GiB; 4MiB with --raw)")
+                 "refuse an image of more bytes as distributed (default: the store's "
+                 "limit; 4MiB with --raw)")
       ->type_name("SIZE");
   app.add_option("--raw", arguments->raw,
                  "plumbing: write the bytes at URL to standard output, unverified")

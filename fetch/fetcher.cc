@@ -163,6 +163,7 @@ IngestRequest Fetcher::ingestRequest(const Request& request, const std::string& 
   ingest.requested = refOf(request);
   ingest.imageId = request.imageId;
   ingest.size = request.size;
+  ingest.maxSize = options_.limits.maxBytes;
   ingest.source = source;
   return ingest;
 }

@@ -31,6 +31,7 @@ class Graph {
 
   std::vector<Outcome> run(const std::vector<Request>& requests) {
     std::vector<std::size_t> roots;
+    roots.reserve(requests.size());
     for (const Request& request : requests)
       roots.push_back(nodeFor(request, 0, {}));
     {
@@ -39,6 +40,7 @@ class Graph {
         threads.emplace_back([this, worker] { loop(worker); });
     }
     std::vector<Outcome> outcomes;
+    outcomes.reserve(roots.size());
     for (const std::size_t root : roots)
       outcomes.push_back(outcomeOf(root));
     return outcomes;

@@ -14,6 +14,7 @@ std::vector<std::string> IngestRequest::arguments() const {
   if (requested) args.push_back("--requested=" + requested->str());
   if (imageId) args.push_back("--image-id=" + imageId->str());
   if (size) args.push_back(fmt::format("--size={}", *size));
+  if (maxSize) args.push_back(fmt::format("--max-distributed-size={}", *maxSize));
   if (!source.empty()) args.push_back("--source=" + source);
   return args;
 }

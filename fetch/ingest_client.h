@@ -22,8 +22,9 @@ struct IngestRequest {
   std::optional<schema::AppRef> requested =
       {};  // the manifest must match, the signer be trusted for it
   std::optional<schema::ImageId> imageId = {};
-  std::optional<std::uint64_t> size = {};  // bytes as distributed
-  std::string source = {};                 // URL or path, for the record
+  std::optional<std::uint64_t> size = {};     // bytes as distributed
+  std::optional<std::uint64_t> maxSize = {};  // bytes as distributed; the store's limit if absent
+  std::string source = {};                    // URL or path, for the record
 
   // The options of `actool image ingest`, without --resume.
   std::vector<std::string> arguments() const;

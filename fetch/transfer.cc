@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kSmallDocumentTimeout{60};
 constexpr std::size_t kMaxEtagBytes = 1024;
-// For requests whose body is not read: it must not matter how long it would be.
+// For requests whose body is not read, or is counted elsewhere.
 constexpr std::uint64_t kAnySize = std::uint64_t{1} << 60;
 
 // Leaves a sink to end a request whose body nobody wants.
@@ -95,7 +95,7 @@ class Attempt {
                         "were asked for",
                         position_, offset_));
       }
-      if (headers.totalSize.value_or(0) > limits_.maxBytes) throwTooBig();
+      checkSize(headers.totalSize.value_or(0));
       progress_ = makeProgress_();
     }
     if (position_ < offset_) {
@@ -105,7 +105,7 @@ class Attempt {
     }
     if (bytes.empty()) return;
     position_ += bytes.size();
-    if (position_ > limits_.maxBytes) throwTooBig();
+    checkSize(position_);
     session_.write(bytes);
     progress_->update(position_, headers.totalSize);
   }
@@ -130,10 +130,11 @@ class Attempt {
     }
   }
 
-  [[noreturn]] void throwTooBig() const {
-    throw Error(
-        fmt::format("the image has more than {} as distributed", formatByteSize(limits_.maxBytes)),
-        "a larger one is fetched with --max-bytes");
+  void checkSize(std::uint64_t size) const {
+    if (!limits_.maxBytes || size <= *limits_.maxBytes) return;
+    throw TrustError(
+        fmt::format("the image has more than {} as distributed", formatByteSize(*limits_.maxBytes)),
+        "raise --max-bytes if it is meant to be");
   }
 
   IngestSession& session_;
@@ -161,9 +162,8 @@ TransferResult transfer(net::HttpClient& http, IngestClient& ingest, const std::
       return {session->finish(), false, {}, {}};
     Attempt attempt(*session, std::get<std::uint64_t>(session->opening()), limits, makeProgress);
     try {
-      // The limit that counts is Attempt's, over the whole image; the client's is a backstop.
-      const net::HttpResponse response =
-          attempt.run(http, requestOf(url, options, limits.maxBytes + (1 << 20)), etag);
+      // Attempt and the store count, over the whole image and not this part of it.
+      const net::HttpResponse response = attempt.run(http, requestOf(url, options, kAnySize), etag);
       record::Image image = session->finish();
       return {std::move(image), true, etagOf(response), response.maxAge()};
     } catch (const NetworkError& error) {

@@ -20,9 +20,9 @@ struct HttpOptions {
 };
 
 struct TransferLimits {
-  // Far above any image there is: stops a server that never ends. What the disk and the
-  // decompressor take is limited more tightly by the store.
-  std::uint64_t maxBytes = std::uint64_t{64} << 30;
+  // --max-bytes, over the whole image. Without it the store's own limit holds, which ends a
+  // server that never does; this one is known before the first byte.
+  std::optional<std::uint64_t> maxBytes = {};
   // A transfer that broke after bytes had come is taken up again this often.
   int retries = 3;
   std::chrono::milliseconds firstDelay{500};  // doubled each time
@@ -40,7 +40,7 @@ struct TransferResult {
 
 // Begins an ingest, asks it where to go on, and sends it the body of `url` from there. A server
 // that answers with the whole is read from the start and what is known already dropped.
-// Throws NetworkError and NotFoundError for the transfer, Error for a body over the limit, and
+// Throws NetworkError and NotFoundError for the transfer, TrustError for a body over the limit, and
 // ingest's own failures; in the first two cases what came stays in the store.
 TransferResult transfer(net::HttpClient& http, IngestClient& ingest, const std::string& url,
                         const IngestRequest& request, const HttpOptions& options,

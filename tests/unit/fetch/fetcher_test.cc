@@ -199,8 +199,8 @@ TEST_F(EndpointsTest, AllFailuresAreSaidAndTheWeightiestCounts) {
   const Error error = errorOf(world_, byName("example.com/web"));
   EXPECT_STREQ(error.what(),
                "example.com/web: none of 2 endpoints works: there is neither "
-               "https://a.example/web.aci nor its signature; "
-               "connection refused");
+               "https://a.example/web.aci nor its signature; getting "
+               "https://example.com/web.aci.asc: connection refused");
   EXPECT_EQ(error.code(), ExitCode::network);
 }
 

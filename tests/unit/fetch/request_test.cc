@@ -71,11 +71,12 @@ TEST(IngestArgumentsTest, AreThoseOfTheProtocol) {
                               .requested = schema::AppRef::parse("example.com/web:1.0.0"),
                               .imageId = imageId('a'),
                               .size = 7,
+                              .maxSize = 9,
                               .source = "https://e.com/w.aci"};
-  EXPECT_THAT(
-      request.arguments(),
-      ElementsAre("--signature=/tmp/s.asc", "--requested=example.com/web:1.0.0",
-                  "--image-id=" + imageId('a').str(), "--size=7", "--source=https://e.com/w.aci"));
+  EXPECT_THAT(request.arguments(),
+              ElementsAre("--signature=/tmp/s.asc", "--requested=example.com/web:1.0.0",
+                          "--image-id=" + imageId('a').str(), "--size=7",
+                          "--max-distributed-size=9", "--source=https://e.com/w.aci"));
 }
 
 TEST(IngestLineTest, IsAnOffsetOrAnImage) {

@@ -108,7 +108,9 @@ TEST(TransferTest, GivesUpAfterItsRetriesAndKeepsThePartial) {
     world.fetch(byName("example.com/web"));
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "example.com/web: the connection was closed");
+    EXPECT_STREQ(error.what(),
+                 "example.com/web: getting https://example.com/web.aci: the connection to "
+                 "example.com broke");
     EXPECT_EQ(error.code(), ExitCode::network);
   }
   EXPECT_EQ(world.slept.size(), 3U);
@@ -153,8 +155,9 @@ TEST(TransferTest, RefusesABodyOverTheLimit) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "the image has more than 20 B as "
-                 "distributed; a larger one is fetched with --max-bytes");
+                 "getting https://example.com/web.aci: the image has more than 20 B as "
+                 "distributed; raise --max-bytes if it is meant to "
+                 "be");
   }
   EXPECT_EQ(world.ingest.abandoned, 1);
   EXPECT_EQ(world.ingest.partial, "");
