@@ -26,9 +26,9 @@ constexpr std::string_view kGpgConf =
 // gpgme_check_version() sets the library up and must come first, once, before threads use it.
 void initialise() {
   static const bool done = [] {
-    // 1.17 brought "io-buffer-size", without which data goes through gpgme 512 bytes at a time.
-    if (gpgme_check_version("1.17.0") == nullptr) {
-      throw Error("gpgme is older than 1.17", "install libgpgme11 of Debian 12 or later");
+    // Older ones may pass data on differently; see openpgp_session.h.
+    if (gpgme_check_version("1.18.0") == nullptr) {
+      throw Error("gpgme is older than 1.18", "install libgpgme11 of Debian 12 or later");
     }
     const gpgme_error_t error = gpgme_engine_check_version(GPGME_PROTOCOL_OpenPGP);
     if (error != 0) {

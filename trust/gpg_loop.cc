@@ -78,11 +78,25 @@ void GpgLoop::serveOnce() {
     throwErrno("waiting for gpg");
   }
   for (std::size_t i = 0; i < polls.size() && !done_; ++i) {
-    // The handler's own result is gpgme's to see: it comes back with the DONE event.
-    if (polls[i].revents != 0 && !order[i]->removed) {
-      order[i]->handler(order[i]->handlerData, order[i]->fd);
-    }
+    if (polls[i].revents != 0 && !order[i]->removed) serve(*order[i]);
   }
+}
+
+void GpgLoop::serve(Watch& watch) {
+  if (watch.fd == divertedFd_) {
+    const auto writer = writer_;  // it may give the descriptor back while it runs
+    writer();
+    return;
+  }
+  servedFd_ = watch.fd;
+  // The handler's own result is gpgme's to see: it comes back with the DONE event.
+  watch.handler(watch.handlerData, watch.fd);
+  servedFd_ = -1;
+}
+
+void GpgLoop::divert(int fd, std::function<void()> writer) {
+  divertedFd_ = writer ? fd : -1;
+  writer_ = std::move(writer);
 }
 
 }  // namespace actool::trust

@@ -21,6 +21,11 @@ class GpgLoop {
   // Waits for gpg and serves it until the operation is done or `enough` says true, which is
   // asked after each round.
   void runUntil(const std::function<bool()>& enough);
+  // The descriptor whose handler is running: what a data callback of gpgme's is called for.
+  int servedFd() const noexcept { return servedFd_; }
+  // From now on calls `writer` when `fd` can be written to, instead of gpgme's handler; an empty
+  // function gives it back. `writer` has to be able to take EAGAIN.
+  void divert(int fd, std::function<void()> writer);
   bool done() const noexcept { return done_; }
   // Nothing more can be given to gpg: all was, or it has closed its inputs.
   bool inputsClosed() const noexcept;
@@ -42,9 +47,13 @@ class GpgLoop {
   static void remove(void* tag);
   static void event(void* self, gpgme_event_io_t type, void* data);
   void serveOnce();
+  void serve(Watch& watch);
 
   std::list<Watch> watches_;
   gpgme_io_cbs callbacks_{};
+  int servedFd_ = -1;
+  int divertedFd_ = -1;
+  std::function<void()> writer_;
   bool done_ = false;
   gpgme_error_t error_ = 0;
 };

@@ -1,8 +1,11 @@
 #include "trust/openpgp_session.h"
 
 #include <fmt/format.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -11,9 +14,6 @@
 
 namespace actool::trust {
 namespace {
-
-// How much gpgme moves at a time; 512 bytes if not told.
-constexpr const char* kIoBufferBytes = "262144";
 
 constexpr std::size_t kKeyIdDigits = 16;
 
@@ -50,7 +50,6 @@ OpenPgpSession::OpenPgpSession(std::shared_ptr<const KeySet> keys, DetachedSigna
   gpgme_data_t raw = nullptr;
   check(gpgme_data_new_from_cbs(&raw, &callbacks_, this), "passing data to gpgme");
   signedData_.reset(raw);
-  check(gpgme_data_set_flag(raw, "io-buffer-size", kIoBufferBytes), "choosing gpgme's buffer");
   check(gpgme_op_verify_start(context_.get(), signatureData_.get(), raw, nullptr), "starting gpg");
 }
 
@@ -67,14 +66,37 @@ OpenPgpSession::~OpenPgpSession() {
 }
 
 ssize_t OpenPgpSession::giveBytes(void* self, void* buffer, std::size_t size) {
-  auto& pending = static_cast<OpenPgpSession*>(self)->pending_;
-  const std::size_t count = std::min(size, pending.size());
+  auto& session = *static_cast<OpenPgpSession*>(self);
+  auto& pending = session.pending_;
+  // A pipe takes this many bytes whole or not at all, so that gpgme keeps none back which would
+  // have to go before what is written directly.
+  const std::size_t count = std::min({size, pending.size(), std::size_t{PIPE_BUF}});
   std::copy_n(pending.data(), count, static_cast<std::byte*>(buffer));
   pending = pending.subspan(count);
+  if (session.inputFd_ < 0 && count > 0) {
+    session.inputFd_ = session.loop_.servedFd();
+    session.loop_.divert(session.inputFd_, [&session] { session.writeBytes(); });
+  }
   return static_cast<ssize_t>(count);
 }
 
+void OpenPgpSession::writeBytes() {
+  while (!pending_.empty()) {
+    const ssize_t count = ::write(inputFd_, pending_.data(), pending_.size());
+    if (count >= 0) {
+      pending_ = pending_.subspan(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      // EPIPE, most likely: gpgme runs into it as well and ends the operation.
+      loop_.divert(inputFd_, {});
+      return;
+    }
+  }
+}
+
 void OpenPgpSession::runToEnd() {
+  loop_.divert(inputFd_, {});  // gpgme's handler asks giveBytes(), gets none, closes the pipe
   loop_.runUntil([] { return false; });
 }
 
