@@ -31,15 +31,16 @@ struct Arguments {
   std::string what;
 };
 
-// A UUID, or the beginning of one: eight hex digits, a hyphen, and more of the kind.
+// A UUID, or the beginning of one, as pods are listed: eight hex digits at least. An image of such
+// a name can still be had with a label: "deadbeef,os=linux".
 bool looksLikePod(std::string_view text) {
   if (Uuid::parse(text)) return true;
-  return text.size() > 8 && text.find('-') == 8 &&
-         text.find_first_not_of("0123456789abcdefABCDEF-") == text.npos;
+  const bool grouped = text.size() == 8 || (text.size() > 8 && text[8] == '-');
+  return grouped && text.find_first_not_of("0123456789abcdefABCDEF-") == text.npos;
 }
 
 [[noreturn]] void become(const std::string& program, const cli::Globals& globals,
-                         std::vector<std::string> args) {
+                         const std::vector<std::string>& args) {
   std::vector<std::string> words = cli::toolCommand(program, globals, args);
   std::vector<char*> argv;
   for (std::string& word : words)
@@ -62,17 +63,15 @@ int printFile(const Path& path, bool pretty) {
 
 int run(const Arguments& arguments, const cli::Globals& globals) {
   if (actool::exists(arguments.what)) return printFile(arguments.what, arguments.pretty);
-  std::vector<std::string> args;
-  if (arguments.pretty) args.emplace_back("--pretty-print=true");
   if (looksLikePod(arguments.what)) {
-    args.push_back(arguments.what);
-    become("actool-pod-cat-manifest", globals, args);
+    become("actool-pod-cat-manifest", globals, {arguments.what});
   }
   const record::ImageArg image = record::parseImageArg(arguments.what);
   if (const auto* file = std::get_if<record::FileArg>(&image)) {
     throw NotFoundError("there is no file " + file->path.string());
   }
-  args.insert(args.begin(), "cat-manifest");
+  std::vector<std::string> args = {"cat-manifest"};
+  if (arguments.pretty) args.emplace_back("--pretty-print=true");
   args.push_back(arguments.what);
   become("actool-image", globals, args);
 }

@@ -247,6 +247,8 @@ class Manifest(Layout):
         self.assertIn('\n    "acKind"', self.cat("example.com/web", "--pretty-print"))
         self.refused(self.lab.actool("cat-manifest", self.dir / "no.aci"), 252, "there is no file")
         self.refused(self.lab.actool("cat-manifest", "example.com/other"), 252, "example.com/other")
+        for pod in ("6ab1dd48", "6ab1dd48-51e5-4aa6-9de8-2a3f4c7f0a11"):
+            self.refused(self.lab.actool("cat-manifest", pod), 252, "pod.*" + pod)
 
     def test_patch_manifest_changes_nothing_else(self):
         self.everything()
