@@ -167,7 +167,10 @@ int resolve(const std::string& argument, const std::optional<Format>& format,
   }
   record::Image record = view.catalog().record(image);
   // What was asked for now: the next tool checks the answer against it.
-  if (auto ref = schema::AppRef::tryParse(argument)) record.requested = std::move(*ref);
+  // An image ID has the form of a name too; only a name was asked for as one.
+  if (!schema::ImageIdPrefix::tryParse(argument)) {
+    if (auto ref = schema::AppRef::tryParse(argument)) record.requested = std::move(*ref);
+  }
   cli::print(dumpLine(record.toJson()) + "\n");
   return 0;
 }

@@ -21,6 +21,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 if(ACTOOL_SANITIZE)
   add_compile_options(-fsanitize=${ACTOOL_SANITIZE} -fno-sanitize-recover=all)
+  if(ACTOOL_SANITIZE MATCHES "undefined")
+    # A check of each pointer for what AddressSanitizer or the processor sees anyway doubles the
+    # time to compile.
+    add_compile_options(-fno-sanitize=null,alignment,object-size,vptr)
+  endif()
   add_link_options(-fsanitize=${ACTOOL_SANITIZE})
 endif()
 if(ACTOOL_COVERAGE)
@@ -30,12 +35,18 @@ endif()
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  # Precompiled headers are only cached with these two relaxations.
+  # Any clone of this tree on a machine profits from what another one compiled: paths count from
+  # the tree's root. Precompiled headers need the relaxations, and a checksum of their own
+  # beside them, as the compiled header itself differs from clone to clone.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_ctime,include_file_mtime
+      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1
       ${CCACHE_PROGRAM})
   if(ACTOOL_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+    string(SHA256 pch_sum "${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${ACTOOL_SANITIZE} 1")
+    file(WRITE ${CMAKE_BINARY_DIR}/core/CMakeFiles/actool_base.dir/cmake_pch.hxx.gch.sum
+         "${pch_sum}\n")
   endif()
 endif()
 

@@ -16,8 +16,11 @@ UniqueFd openForLock(const Path& path) {
   if (fd >= 0) return UniqueFd(fd);
   if (errno == EISDIR) return openFile(path.string(), O_RDONLY | O_DIRECTORY);
   // flock(2) asks no right to write: a reader locks what it can only read.
-  if (errno == EACCES || errno == EROFS) return openFile(path.string(), O_RDONLY);
-  throwErrno("opening " + path.string());
+  const int error = errno;
+  if (error == EACCES || error == EROFS) {
+    if (UniqueFd existing = tryOpen(path.string(), O_RDONLY)) return existing;
+  }
+  throw SystemError(error, "opening " + path.string());
 }
 
 bool lockNow(int fd, LockMode mode, bool wait, const Path& path) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "aci_test_support.h"
+#include "tests/unit/cas/aci_test_support.h"
 
 namespace actool::cas {
 namespace {

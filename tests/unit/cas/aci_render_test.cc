@@ -6,11 +6,11 @@
 
 #include <map>
 
-#include "aci_test_support.h"
 #include "cas/aci_acl.h"
 #include "cas/extract.h"
 #include "cas/render.h"
 #include "core/base/fs.h"
+#include "tests/unit/cas/aci_test_support.h"
 
 namespace actool::cas {
 namespace {

@@ -4,7 +4,7 @@
 #include <archive_entry.h>
 #include <gtest/gtest.h>
 
-#include "aci_test_support.h"
+#include "tests/unit/cas/aci_test_support.h"
 
 namespace actool::cas {
 namespace {

@@ -1,8 +1,8 @@
 #include <linux/capability.h>
 
 #include "core/schema/isolator.h"
-#include "native_test_support.h"
 #include "run/native/capabilities.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {

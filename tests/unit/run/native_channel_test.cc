@@ -1,7 +1,7 @@
 #include <sys/stat.h>
 
-#include "native_test_support.h"
 #include "run/native/channel.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "core/base/fs.h"
-#include "native_test_support.h"
 #include "run/native/enter.h"
 #include "run/native/mounts.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {

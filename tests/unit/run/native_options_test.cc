@@ -1,5 +1,5 @@
-#include "native_test_support.h"
 #include "run/native/options.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {

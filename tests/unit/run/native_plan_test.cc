@@ -1,7 +1,7 @@
 #include <linux/capability.h>
 
-#include "native_test_support.h"
 #include "run/native/plan.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {

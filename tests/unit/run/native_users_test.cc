@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "core/base/fs.h"
-#include "native_test_support.h"
 #include "run/native/users.h"
+#include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
 namespace {
