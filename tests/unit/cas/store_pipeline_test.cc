@@ -66,7 +66,7 @@ TEST_F(PipelineTest, AnUncompressedTarIsWrittenOnce) {
 // More bytes than all buffers hold, so that each is used many times.
 TEST_F(PipelineTest, BuffersGoRound) {
   std::string content;
-  for (int i = 0; content.size() < (24 << 20); ++i)
+  for (std::uint64_t i = 0; content.size() < (24 << 20); ++i)
     content += std::to_string(i * 7919) + "\n";
   const std::string tar = imageTar("example.com/web", {}, content);
   for (const std::string& bytes : {tar, compress("gzip", tar)}) {
