@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is needed, builds and runs the tests of each configuration in $ACTOOL_PRESETS
-# ("release asan" when it is not set; there are tsan and fuzz too): unit, functional, sanitizers, fuzz
+# ("release asan tsan" when it is not set; there is fuzz too): unit, functional, sanitizers, fuzz
 # smoke, formatting, documents and include layers. Ends with ctest's own summary. Options are
 # passed on to ctest (`tests/all.sh -R unit`).
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 bash tests/setup.sh tests/packages.txt tests/packages-test.txt
 
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
-presets=(${ACTOOL_PRESETS:-release asan})
+presets=(${ACTOOL_PRESETS:-release asan tsan})
 mkdir -p build/all
 : >build/all/CTestTestfile.cmake
 for preset in "${presets[@]}"; do
