@@ -3,8 +3,6 @@
 #include <memory>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/care.h"
 #include "cas/image_commands.h"
 #include "core/base/error.h"
@@ -181,12 +179,12 @@ std::vector<cli::Subcommand> careSubcommands() {
            "Refuses (exit code 250) while a pod or another image of the store needs one of them, "
            "unless --force is given. Rendered trees go with the next 'actool image gc'.\n\n"
            "Example:\n    actool image rm example.com/web:1.2.0 sha512-a03f6b",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto words = std::make_shared<Words>();
-         app.add_option("image", words->images, "names with labels, image IDs or prefixes")
-             ->required()
-             ->type_name("IMAGE...");
-         app.add_flag("--force", words->flag, "even if something needs it");
+         app.add("image", words->images, "names with labels, image IDs or prefixes")
+             .required()
+             .typeName("IMAGE...");
+         app.flag("--force", words->flag, "even if something needs it");
          return [words, &globals] { return remove(words->images, words->flag, globals); };
        }});
   list.push_back(
@@ -196,10 +194,10 @@ std::vector<cli::Subcommand> careSubcommands() {
                   "its digest, and the signature against the keys that are trusted now. All "
                   "images when none is named. Exit code 253 when one fails.\n\n"
                   "Example:\n    actool image verify example.com/web",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto words = std::make_shared<Words>();
-         app.add_option("image", words->images, "names with labels, image IDs or prefixes")
-             ->type_name("IMAGE...");
+         app.add("image", words->images, "names with labels, image IDs or prefixes")
+             .typeName("IMAGE...");
          return [words, &globals] { return verify(words->images, globals); };
        }});
   list.push_back(
@@ -209,12 +207,12 @@ std::vector<cli::Subcommand> careSubcommands() {
            "Interrupted transfers, files and trees that no image or pod refers to, once they "
            "are older than the grace period. No image is removed.\n\n"
            "Example:\n    actool image gc --grace-period=48h",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto words = std::make_shared<Words>();
-         app.add_option("--grace-period", words->text, "how long to keep what might be used again")
-             ->capture_default_str();
-         app.add_flag("--drop-distributed", words->flag,
-                      "and compressed files as distributed: the tars stay");
+         app.add("--grace-period", words->text, "how long to keep what might be used again")
+             .defaultFromTarget();
+         app.flag("--drop-distributed", words->flag,
+                  "and compressed files as distributed: the tars stay");
          return [words, &globals] { return gc(words->text, words->flag, globals); };
        }});
   list.push_back(
@@ -223,7 +221,7 @@ std::vector<cli::Subcommand> careSubcommands() {
        .details = "Names every image that is not whole; exit code 254 when there is one. Checks "
                   "sizes, not bytes: see 'actool image verify'.\n\n"
                   "Example:\n    actool image fsck",
-       .setup = [](CLI::App& /*app*/, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& /*app*/, cli::Globals& globals) -> std::function<int()> {
          return [&globals] { return fsck(globals); };
        }});
   return list;

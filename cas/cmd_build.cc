@@ -1,8 +1,6 @@
 // actool build: an ACI of an image layout.
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/aci_build.h"
 #include "cas/aci_commands.h"
 #include "core/base/error.h"
@@ -52,17 +50,15 @@ cli::Subcommand buildCommand() {
   return {.name = "build",
           .summary = "Build an image of an image layout",
           .details = kDetails,
-          .setup = [](CLI::App& app, cli::Globals&) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals&) -> std::function<int()> {
             const auto arguments = std::make_shared<Arguments>();
-            app.add_flag("--overwrite", arguments->options.output.overwrite,
-                         "replace OUTPUT_FILE if it exists");
-            app.add_flag("--no-compression", arguments->noCompression,
-                         "leave the image a plain tar");
-            app.add_flag("--owner-root", arguments->options.ownerRoot,
-                         "let every file belong to root:root");
-            app.add_option("DIRECTORY", arguments->layout, "the image layout")->required();
-            app.add_option("OUTPUT_FILE", arguments->output, "the image to write, named .aci")
-                ->required();
+            app.flag("--overwrite", arguments->options.output.overwrite,
+                     "replace OUTPUT_FILE if it exists");
+            app.flag("--no-compression", arguments->noCompression, "leave the image a plain tar");
+            app.flag("--owner-root", arguments->options.ownerRoot,
+                     "let every file belong to root:root");
+            app.add("DIRECTORY", arguments->layout, "the image layout").required();
+            app.add("OUTPUT_FILE", arguments->output, "the image to write, named .aci").required();
             return [arguments] { return run(*arguments); };
           }};
 }

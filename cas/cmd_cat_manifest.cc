@@ -3,8 +3,6 @@
 
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/aci_commands.h"
 #include "cas/aci_input.h"
 #include "core/base/error.h"
@@ -82,11 +80,10 @@ cli::Subcommand catManifestCommand() {
   return {.name = "cat-manifest",
           .summary = "Print the manifest of an image file, a stored image or a pod",
           .details = kDetails,
-          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
             const auto arguments = std::make_shared<Arguments>();
-            app.add_flag("--pretty-print", arguments->pretty, "indent the JSON");
-            app.add_option("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID")
-                ->required();
+            app.flag("--pretty-print", arguments->pretty, "indent the JSON");
+            app.add("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID").required();
             return [arguments, &globals] { return run(*arguments, globals); };
           }};
 }

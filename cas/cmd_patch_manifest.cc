@@ -1,8 +1,6 @@
 // actool patch-manifest: a copy of an ACI with another manifest.
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/aci_commands.h"
 #include "cas/aci_input.h"
 #include "cas/aci_manifest_patch.h"
@@ -64,33 +62,31 @@ int run(const Arguments& arguments) {
   return static_cast<int>(ExitCode::ok);
 }
 
-std::function<int()> setUp(CLI::App& app) {
+std::function<int()> setUp(cli::Options& app) {
   const auto arguments = std::make_shared<Arguments>();
   ManifestPatch& patch = arguments->patch;
-  app.add_option("--manifest", arguments->manifestFile, "take this file for the manifest");
-  app.add_option("--name", patch.name, "the image's name");
-  app.add_option("--exec", patch.exec, "the command line, words separated by spaces");
-  app.add_option("--user", patch.user, "the app's user");
-  app.add_option("--group", patch.group, "the app's group");
-  app.add_option("--supplementary-groups", patch.supplementaryGroups,
-                 "further group IDs: GID[,GID...]");
-  app.add_option("--capability", patch.capabilities, "capabilities to keep: CAP_X[,CAP_Y...]");
-  app.add_option("--revoke-capability", patch.revokeCapabilities,
-                 "capabilities to take away: CAP_X[,CAP_Y...]");
-  app.add_option("--mounts", patch.mounts, "mount points: NAME,path=PATH[,readOnly=BOOL][:...]");
-  app.add_option("--ports", patch.ports,
-                 "ports: NAME,protocol=P,port=N[,count=N][,socketActivated=BOOL][:...]");
-  app.add_option("--isolators", patch.isolators,
-                 "isolators: NAME[,request=QUANTITY][,limit=QUANTITY][:...]");
-  app.add_option("--seccomp-mode", patch.seccompMode, "remove|retain[,errno=ERRNO]");
-  app.add_option("--seccomp-set", patch.seccompSet, "system calls: CALL[,CALL...]");
-  CLI::Option* replace =
-      app.add_flag("--replace", arguments->replace, "change INPUT_ACI_FILE itself");
-  app.add_flag("--overwrite", arguments->overwrite, "replace OUTPUT_ACI_FILE if it exists")
-      ->excludes(replace);
-  app.add_flag("--no-compression", arguments->noCompression, "leave the image a plain tar");
-  app.add_option("INPUT_ACI_FILE", arguments->input, "the image to read")->required();
-  app.add_option("OUTPUT_ACI_FILE", arguments->output, "the image to write, named .aci");
+  app.add("--manifest", arguments->manifestFile, "take this file for the manifest");
+  app.add("--name", patch.name, "the image's name");
+  app.add("--exec", patch.exec, "the command line, words separated by spaces");
+  app.add("--user", patch.user, "the app's user");
+  app.add("--group", patch.group, "the app's group");
+  app.add("--supplementary-groups", patch.supplementaryGroups, "further group IDs: GID[,GID...]");
+  app.add("--capability", patch.capabilities, "capabilities to keep: CAP_X[,CAP_Y...]");
+  app.add("--revoke-capability", patch.revokeCapabilities,
+          "capabilities to take away: CAP_X[,CAP_Y...]");
+  app.add("--mounts", patch.mounts, "mount points: NAME,path=PATH[,readOnly=BOOL][:...]");
+  app.add("--ports", patch.ports,
+          "ports: NAME,protocol=P,port=N[,count=N][,socketActivated=BOOL][:...]");
+  app.add("--isolators", patch.isolators,
+          "isolators: NAME[,request=QUANTITY][,limit=QUANTITY][:...]");
+  app.add("--seccomp-mode", patch.seccompMode, "remove|retain[,errno=ERRNO]");
+  app.add("--seccomp-set", patch.seccompSet, "system calls: CALL[,CALL...]");
+  cli::Option replace = app.flag("--replace", arguments->replace, "change INPUT_ACI_FILE itself");
+  app.flag("--overwrite", arguments->overwrite, "replace OUTPUT_ACI_FILE if it exists")
+      .excludes(replace);
+  app.flag("--no-compression", arguments->noCompression, "leave the image a plain tar");
+  app.add("INPUT_ACI_FILE", arguments->input, "the image to read").required();
+  app.add("OUTPUT_ACI_FILE", arguments->output, "the image to write, named .aci");
   return [arguments] { return run(*arguments); };
 }
 
@@ -100,7 +96,7 @@ cli::Subcommand patchManifestCommand() {
   return {.name = "patch-manifest",
           .summary = "Copy an image with its manifest changed",
           .details = kDetails,
-          .setup = [](CLI::App& app, cli::Globals&) { return setUp(app); }};
+          .setup = [](cli::Options& app, cli::Globals&) { return setUp(app); }};
 }
 
 }  // namespace actool::cas

@@ -1,8 +1,6 @@
 // actool validate: are these what appc's formats ask for?
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/aci_commands.h"
 #include "cas/aci_validate.h"
 #include "core/base/error.h"
@@ -52,11 +50,10 @@ cli::Subcommand validateCommand() {
   return {.name = "validate",
           .summary = "Check images, image layouts and manifests",
           .details = kDetails,
-          .setup = [](CLI::App& app, cli::Globals&) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals&) -> std::function<int()> {
             const auto arguments = std::make_shared<Arguments>();
-            app.add_option("--type", arguments->type,
-                           "what the files are: appimage, layout or manifest");
-            app.add_option("FILE", arguments->files, "files or directories to check")->required();
+            app.add("--type", arguments->type, "what the files are: appimage, layout or manifest");
+            app.add("FILE", arguments->files, "files or directories to check").required();
             return [arguments] { return run(*arguments); };
           }};
 }

@@ -6,8 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/extract.h"
 #include "cas/image_commands.h"
 #include "cas/render_store.h"
@@ -169,12 +167,12 @@ int render(const ExtractOptions& options, const cli::Globals& globals) {
   return 0;
 }
 
-void addExtractOptions(CLI::App& app, ExtractOptions& options) {
-  app.add_option("image", options.image, "name with labels, image ID or prefix of one")
-      ->required()
-      ->type_name("IMAGE");
-  app.add_flag("--overwrite", options.overwrite, "replace the directory if it is there");
-  app.add_flag("--rootfs-only", options.rootfsOnly, "what is in rootfs, without the manifest");
+void addExtractOptions(cli::Options& app, ExtractOptions& options) {
+  app.add("image", options.image, "name with labels, image ID or prefix of one")
+      .required()
+      .typeName("IMAGE");
+  app.flag("--overwrite", options.overwrite, "replace the directory if it is there");
+  app.flag("--rootfs-only", options.rootfsOnly, "what is in rootfs, without the manifest");
 }
 
 }  // namespace
@@ -184,55 +182,53 @@ std::vector<cli::Subcommand> contentSubcommands() {
   list.push_back({.name = "image cat-manifest",
                   .summary = "Print the manifest of an image of the store",
                   .details = "Example:\n    actool image cat-manifest example.com/web:1.2.0",
-                  .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+                  .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
                     struct Options {
                       std::string image;
                       bool pretty = true;
                     };
                     auto options = std::make_shared<Options>();
-                    app.add_option("image", options->image,
-                                   "name with labels, image ID or prefix of one")
-                        ->required()
-                        ->type_name("IMAGE");
-                    app.add_option("--pretty-print", options->pretty,
-                                   "indent it; false prints the bytes as they are in the image");
+                    app.add("image", options->image, "name with labels, image ID or prefix of one")
+                        .required()
+                        .typeName("IMAGE");
+                    app.add("--pretty-print", options->pretty,
+                            "indent it; false prints the bytes as they are in the image");
                     return [options, &globals] {
                       return catManifest(options->image, options->pretty, globals);
                     };
                   }});
-  list.push_back(
-      {.name = "image export",
-       .summary = "Copy an image of the store to a file",
-       .details = "Writes the uncompressed tar. With --distributed, the file as it was "
-                  "distributed, which the signature is over; with --signature, that "
-                  "signature.\n\n"
-                  "Example:\n"
-                  "    actool image export --distributed example.com/web web.aci\n"
-                  "    actool image export --signature example.com/web web.aci.asc",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
-         auto options = std::make_shared<ExportOptions>();
-         app.add_option("image", options->image, "name with labels, image ID or prefix of one")
-             ->required()
-             ->type_name("IMAGE");
-         app.add_option("file", options->file, "where to; - for standard output")
-             ->required()
-             ->type_name("FILE");
-         auto* distributed =
-             app.add_flag("--distributed", options->distributed, "the file as distributed");
-         app.add_flag("--signature", options->signature, "the detached signature")
-             ->excludes(distributed);
-         app.add_flag("--overwrite", options->overwrite, "replace the file if it is there");
-         return [options, &globals] { return exportImage(*options, globals); };
-       }});
+  list.push_back({.name = "image export",
+                  .summary = "Copy an image of the store to a file",
+                  .details = "Writes the uncompressed tar. With --distributed, the file as it was "
+                             "distributed, which the signature is over; with --signature, that "
+                             "signature.\n\n"
+                             "Example:\n"
+                             "    actool image export --distributed example.com/web web.aci\n"
+                             "    actool image export --signature example.com/web web.aci.asc",
+                  .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
+                    auto options = std::make_shared<ExportOptions>();
+                    app.add("image", options->image, "name with labels, image ID or prefix of one")
+                        .required()
+                        .typeName("IMAGE");
+                    app.add("file", options->file, "where to; - for standard output")
+                        .required()
+                        .typeName("FILE");
+                    const auto distributed =
+                        app.flag("--distributed", options->distributed, "the file as distributed");
+                    app.flag("--signature", options->signature, "the detached signature")
+                        .excludes(distributed);
+                    app.flag("--overwrite", options->overwrite, "replace the file if it is there");
+                    return [options, &globals] { return exportImage(*options, globals); };
+                  }});
   list.push_back(
       {.name = "image extract",
        .summary = "Unpack an image of the store, as it is, into a directory",
        .details = "Without its dependencies; see 'actool image render'.\n\n"
                   "Example:\n    actool image extract example.com/web web",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto options = std::make_shared<ExtractOptions>();
          addExtractOptions(app, *options);
-         app.add_option("dir", options->dir, "the directory to make")->required()->type_name("DIR");
+         app.add("dir", options->dir, "the directory to make").required().typeName("DIR");
          return [options, &globals] { return extract(*options, globals); };
        }});
   list.push_back(
@@ -243,10 +239,10 @@ std::vector<cli::Subcommand> contentSubcommands() {
            "path is printed. With DIR it is made there, as 'image extract' does, for you to "
            "keep.\n\n"
            "Example:\n    actool image render example.com/web",
-       .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto options = std::make_shared<ExtractOptions>();
          addExtractOptions(app, *options);
-         app.add_option("dir", options->dir, "the directory to make")->type_name("DIR");
+         app.add("dir", options->dir, "the directory to make").typeName("DIR");
          return [options, &globals] { return render(*options, globals); };
        }});
   return list;

@@ -6,8 +6,6 @@
 #include <memory>
 #include <optional>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/image_commands.h"
 #include "cas/ingest.h"
 #include "cas/interrupt.h"
@@ -152,29 +150,26 @@ cli::Subcommand ingestSubcommand() {
           "the next ingest with the same signature (docs/ingest-protocol.md).\n\n"
           "Example:\n"
           "    cat web.aci | actool image ingest --signature web.aci.asc",
-      .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+      .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
         auto options = std::make_shared<IngestOptions>();
-        app.add_option("--signature", options->signature, "armoured detached signature")
-            ->type_name("FILE");
-        app.add_option("--requested", options->requested, "name and labels that were asked for")
-            ->type_name("APPREF");
-        app.add_option("--image-id", options->imageId, "image ID the result must have")
-            ->type_name("ID");
-        app.add_option("--source", options->source, "URL or path the bytes come from");
-        app.add_option("--etag", options->etag, "ETag of the source");
-        app.add_option("--max-age", options->maxAge, "seconds for which the source is fresh");
-        app.add_option("--size", options->size, "bytes as distributed; others are refused");
-        app.add_flag("--resume", options->resume, "speak the protocol of transports");
-        app.add_flag("--wait-progress", options->waitProgress,
-                     "show the progress of another ingest of the same image that is waited for");
-        app.add_option("--max-distributed-size", options->limits.distributedSize,
-                       "limit on the file as distributed");
-        app.add_option("--max-tar-size", options->limits.tarSize, "limit on the uncompressed tar");
-        app.add_option("--max-inflate-ratio", options->limits.inflateRatio,
-                       "limit on bytes of tar for each byte as distributed");
-        app.add_option("--max-entries", options->limits.entries, "limit on entries of the tar");
-        app.add_option("file", options->file, "read from this file, not standard input")
-            ->type_name("FILE");
+        app.add("--signature", options->signature, "armoured detached signature").typeName("FILE");
+        app.add("--requested", options->requested, "name and labels that were asked for")
+            .typeName("APPREF");
+        app.add("--image-id", options->imageId, "image ID the result must have").typeName("ID");
+        app.add("--source", options->source, "URL or path the bytes come from");
+        app.add("--etag", options->etag, "ETag of the source");
+        app.add("--max-age", options->maxAge, "seconds for which the source is fresh");
+        app.add("--size", options->size, "bytes as distributed; others are refused");
+        app.flag("--resume", options->resume, "speak the protocol of transports");
+        app.flag("--wait-progress", options->waitProgress,
+                 "show the progress of another ingest of the same image that is waited for");
+        app.add("--max-distributed-size", options->limits.distributedSize,
+                "limit on the file as distributed");
+        app.add("--max-tar-size", options->limits.tarSize, "limit on the uncompressed tar");
+        app.add("--max-inflate-ratio", options->limits.inflateRatio,
+                "limit on bytes of tar for each byte as distributed");
+        app.add("--max-entries", options->limits.entries, "limit on entries of the tar");
+        app.add("file", options->file, "read from this file, not standard input").typeName("FILE");
         cli::addFormatOption(app, options->format, {cli::Format::jsonl, cli::Format::id});
         return [options, &globals] { return ingest(*options, globals); };
       }};

@@ -4,8 +4,6 @@
 #include <chrono>
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/image_commands.h"
 #include "cas/store.h"
 #include "core/base/clock.h"
@@ -238,19 +236,18 @@ cli::Subcommand listSubcommand() {
               "Example:\n"
               "    actool image list --sort=size --order=desc\n"
               "    actool image list --format=id",
-          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
             auto options = std::make_shared<ListOptions>();
             cli::addFormatOption(
                 app, options->format,
                 {Format::table, Format::jsonl, Format::id, Format::json, Format::jsonPretty});
-            app.add_flag("--full", options->full, "whole IDs, exact times and sizes");
-            app.add_flag("--no-legend", options->noLegend, "no header line");
-            app.add_option("--fields", options->fields,
-                           "columns: id, name, importtime, lastused, size, signed")
-                ->delimiter(',');
-            app.add_option("--sort", options->sort, "the field to sort by")->type_name("FIELD");
-            app.add_option("--order", options->order, "asc or desc")
-                ->check(CLI::IsMember({"asc", "desc"}));
+            app.flag("--full", options->full, "whole IDs, exact times and sizes");
+            app.flag("--no-legend", options->noLegend, "no header line");
+            app.add("--fields", options->fields,
+                    "columns: id, name, importtime, lastused, size, signed")
+                .delimiter(',');
+            app.add("--sort", options->sort, "the field to sort by").typeName("FIELD");
+            app.add("--order", options->order, "asc or desc").oneOf({"asc", "desc"});
             return [options, &globals] { return list(*options, globals); };
           }};
 }
@@ -265,15 +262,15 @@ cli::Subcommand resolveSubcommand() {
               "none.\n\n"
               "Example:\n"
               "    actool image resolve example.com/web:1.2.0 --format=id",
-          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
             struct Options {
               std::string image;
               std::optional<Format> format;
             };
             auto options = std::make_shared<Options>();
-            app.add_option("image", options->image, "name with labels, image ID or prefix of one")
-                ->required()
-                ->type_name("IMAGE");
+            app.add("image", options->image, "name with labels, image ID or prefix of one")
+                .required()
+                .typeName("IMAGE");
             cli::addFormatOption(app, options->format, {Format::jsonl, Format::id});
             return
                 [options, &globals] { return resolve(options->image, options->format, globals); };
@@ -289,12 +286,12 @@ cli::Subcommand remoteSubcommand() {
               "confirmed it.\n\n"
               "Example:\n"
               "    actool image remote https://example.com/web.aci",
-          .setup = [](CLI::App& app, cli::Globals& globals) -> std::function<int()> {
+          .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
             auto options = std::make_shared<RemoteOptions>();
-            app.add_option("url", options->url, "the URL")->required()->type_name("URL");
-            app.add_flag("--refresh", options->refresh, "the server confirmed the bytes just now");
-            app.add_option("--max-age", options->maxAge, "seconds for which they are fresh");
-            app.add_option("--etag", options->etag, "what the server names them");
+            app.add("url", options->url, "the URL").required().typeName("URL");
+            app.flag("--refresh", options->refresh, "the server confirmed the bytes just now");
+            app.add("--max-age", options->maxAge, "seconds for which they are fresh");
+            app.add("--etag", options->etag, "what the server names them");
             return [options, &globals] { return remote(*options, globals); };
           }};
 }

@@ -7,11 +7,10 @@
 #include <variant>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/cli/options.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
 #include "core/net/auth_config.h"
@@ -144,19 +143,18 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
   return static_cast<int>(ExitCode::ok);
 }
 
-std::function<int()> setUp(CLI::App& app, cli::Globals& globals) {
+std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("NAME", arguments->names, "names, with labels: example.com/web:1.2.0,os=linux");
-  app.add_flag("--keys", arguments->keysOnly, "only the URLs of public keys");
-  CLI::Option* json =
-      app.add_flag("--json", arguments->json, "one JSON document a name, as appc's actool has it");
-  app.add_option("--port", arguments->port, "port to ask for pages, instead of 443 (and 80)")
-      ->check(CLI::Range(1, 65535));
-  app.add_flag("--insecure", arguments->insecure,
-               "check no certificates and allow plain http (as --insecure-options=tls,http)");
-  cli::addFormatOption(app, arguments->format,
-                       {cli::Format::table, cli::Format::jsonl, cli::Format::json});
-  json->excludes("--format");
+  app.add("NAME", arguments->names, "names, with labels: example.com/web:1.2.0,os=linux");
+  app.flag("--keys", arguments->keysOnly, "only the URLs of public keys");
+  cli::Option json =
+      app.flag("--json", arguments->json, "one JSON document a name, as appc's actool has it");
+  app.add("--port", arguments->port, "port to ask for pages, instead of 443 (and 80)")
+      .range(1, 65535);
+  app.flag("--insecure", arguments->insecure,
+           "check no certificates and allow plain http (as --insecure-options=tls,http)");
+  json.excludes(cli::addFormatOption(app, arguments->format,
+                                     {cli::Format::table, cli::Format::jsonl, cli::Format::json}));
   return [arguments, &globals] { return run(*arguments, globals); };
 }
 

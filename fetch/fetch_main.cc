@@ -9,12 +9,11 @@
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "core/cli/options.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
 #include "core/net/curl_http.h"
@@ -65,12 +64,12 @@ struct Arguments {
 };
 
 // The images in their order, each with the --signature that follows it, as in rkt.
-std::vector<Request> requestsOf(const Arguments& arguments, const CLI::App& app) {
-  const CLI::Option* signatureOption = app.get_option("--signature");
-  const CLI::Option* imageOption = app.get_option("images");
+std::vector<Request> requestsOf(const Arguments& arguments, const cli::Options& options) {
+  const cli::Option signatureOption = *options.find("--signature");
+  const cli::Option imageOption = *options.find("images");
   std::vector<Request> requests;
   std::size_t signature = 0;
-  for (const CLI::Option* option : app.parse_order()) {
+  for (const cli::Option& option : options.inOrder()) {
     if (option == imageOption) {
       requests.push_back(requestFor(record::parseImageArg(arguments.images.at(requests.size()))));
     } else if (option == signatureOption) {
@@ -192,7 +191,8 @@ int runRaw(const Arguments& arguments, const cli::Globals& globals) {
   return 0;
 }
 
-int runFetch(const Arguments& arguments, const cli::Globals& globals, const CLI::App& app) {
+int runFetch(const Arguments& arguments, const cli::Globals& globals,
+             const cli::Options& commandLine) {
   FetchOptions options;
   options.policy = policyOf(arguments);
   options.http.allowHttp = globals.insecure.http;
@@ -200,7 +200,7 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals, const CLI:
   options.requireSignature = !globals.insecure.image;
   options.trustKeysFromHttps = globals.trustKeysFromHttps;
   options.limits.maxBytes = maxBytesOf(arguments);
-  const std::vector<Request> requests = requestsOf(arguments, app);
+  const std::vector<Request> requests = requestsOf(arguments, commandLine);
 
   const Siblings siblings(globals, writeTalk);
   ProcessIngestClient ingest(siblings);
@@ -231,33 +231,31 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals, const CLI:
   return reportFailures(outcomes);
 }
 
-std::function<int()> setup(CLI::App& app, cli::Globals& globals) {
+std::function<int()> setup(cli::Options& app, cli::Globals& globals) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("images", arguments->images, "names, URLs, files or image IDs")
-      ->type_name("IMAGE");
-  app.add_option("--signature", arguments->signatures,
-                 "signature of the image before it, a file or URL")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  auto* policy =
-      app.add_option("--pull-policy", arguments->pullPolicy,
-                     "new: fetch what the store has not; update: ask for newer bytes; never: "
-                     "look in the store only (default new)")
-          ->type_name("POLICY");
-  auto* storeOnly =
-      app.add_flag("--store-only", arguments->storeOnly, "as --pull-policy=never (rkt's name)");
-  app.add_flag("--no-store", arguments->noStore, "as --pull-policy=update (rkt's name)")
-      ->excludes(policy)
-      ->excludes(storeOnly);
-  storeOnly->excludes(policy);
-  app.add_flag("--nodeps", arguments->noDependencies, "leave the dependencies of images alone");
-  app.add_option("--max-bytes", arguments->maxBytes,
-                 "refuse an image of more bytes as distributed (default: the store's "
-                 "limit; 4MiB with --raw)")
-      ->type_name("SIZE");
-  app.add_option("--raw", arguments->raw,
-                 "plumbing: write the bytes at URL to standard output, unverified")
-      ->type_name("URL");
+  app.add("images", arguments->images, "names, URLs, files or image IDs").typeName("IMAGE");
+  app.add("--signature", arguments->signatures, "signature of the image before it, a file or URL")
+      .typeName("FILE")
+      .oneValueEach();
+  const auto policy =
+      app.add("--pull-policy", arguments->pullPolicy,
+              "new: fetch what the store has not; update: ask for newer bytes; never: "
+              "look in the store only (default new)")
+          .typeName("POLICY");
+  const auto storeOnly =
+      app.flag("--store-only", arguments->storeOnly, "as --pull-policy=never (rkt's name)");
+  app.flag("--no-store", arguments->noStore, "as --pull-policy=update (rkt's name)")
+      .excludes(policy)
+      .excludes(storeOnly);
+  storeOnly.excludes(policy);
+  app.flag("--nodeps", arguments->noDependencies, "leave the dependencies of images alone");
+  app.add("--max-bytes", arguments->maxBytes,
+          "refuse an image of more bytes as distributed (default: the store's "
+          "limit; 4MiB with --raw)")
+      .typeName("SIZE");
+  app.add("--raw", arguments->raw,
+          "plumbing: write the bytes at URL to standard output, unverified")
+      .typeName("URL");
   cli::addFormatOption(app, arguments->format,
                        {cli::Format::table, cli::Format::jsonl, cli::Format::id});
   return [arguments, &app, &globals] {

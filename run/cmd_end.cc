@@ -6,8 +6,6 @@
 
 #include <cerrno>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/layout.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -32,9 +30,9 @@ struct PodArguments {
   std::string uuidFile;
 };
 
-void addPodArguments(CLI::App& app, PodArguments& arguments) {
-  app.add_option("UUID", arguments.uuids, "pods' UUIDs or the beginnings of them");
-  app.add_option("--uuid-file", arguments.uuidFile, "read the UUID from a file");
+void addPodArguments(cli::Options& app, PodArguments& arguments) {
+  app.add("UUID", arguments.uuids, "pods' UUIDs or the beginnings of them");
+  app.add("--uuid-file", arguments.uuidFile, "read the UUID from a file");
 }
 
 std::vector<std::string> chosenUuids(const PodArguments& arguments) {
@@ -144,11 +142,11 @@ cli::Subcommand stopCommand() {
           "--wait` does.\n\nExample:\n"
           "  actool stop 5bc080ca",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto arguments = std::make_shared<PodArguments>();
             const auto force = std::make_shared<bool>(false);
             addPodArguments(app, *arguments);
-            app.add_flag("--force", *force, "end it at once");
+            app.flag("--force", *force, "end it at once");
             return [arguments, force, &globals] { return stopPods(globals, *arguments, *force); };
           },
   };
@@ -163,7 +161,7 @@ cli::Subcommand rmCommand() {
           "code 250. Prints the UUIDs of the removed pods.\n\nExample:\n"
           "  actool rm --uuid-file=/run/web.uuid",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto arguments = std::make_shared<PodArguments>();
             addPodArguments(app, *arguments);
             return [arguments, &globals] { return removePods(globals, *arguments); };
@@ -181,13 +179,12 @@ cli::Subcommand gcCommand() {
           "of the removed pods.\n\nExample:\n"
           "  actool gc --grace-period=0s",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto arguments = std::make_shared<GcArguments>();
-            app.add_option("--grace-period", arguments->gracePeriod,
-                           "how long ended pods stay (30m)");
-            app.add_option("--expire-prepared", arguments->expirePrepared,
-                           "how long prepared pods wait to be run (24h)");
-            app.add_flag("--mark-only", arguments->markOnly, "mark ended pods, remove nothing");
+            app.add("--grace-period", arguments->gracePeriod, "how long ended pods stay (30m)");
+            app.add("--expire-prepared", arguments->expirePrepared,
+                    "how long prepared pods wait to be run (24h)");
+            app.flag("--mark-only", arguments->markOnly, "mark ended pods, remove nothing");
             return [arguments, &globals] { return gcPods(globals, *arguments); };
           },
   };

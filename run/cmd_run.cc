@@ -179,7 +179,7 @@ cli::Subcommand podRunCommand() {
           "      --user=33 -- --listen=80 --- example.com/logger --exec=/bin/logger\n"
           "  actool discover example.com/web | actool fetch | actool run",
       .setup =
-          [](CLI::App& app, cli::Globals&) {
+          [](cli::Options& app, cli::Globals&) {
             describeRunOptions(app);
             return [] { return 0; };  // the work is rawArgs'
           },

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <thread>
 
-#include <CLI/CLI.hpp>
-
 #include "cas/layout.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -239,13 +237,13 @@ cli::Subcommand listCommand() {
           "  actool list --full\n"
           "  actool list --format=jsonl | jq -r 'select(.state == \"running\").uuid'",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto options = std::make_shared<ListOptions>();
             cli::addFormatOption(app, options->format,
                                  {cli::Format::table, cli::Format::jsonl, cli::Format::json,
                                   cli::Format::jsonPretty});
-            app.add_flag("--no-legend", options->noLegend, "leave the table's header out");
-            app.add_flag("--full", options->full, "whole UUIDs and times, and image IDs");
+            app.flag("--no-legend", options->noLegend, "leave the table's header out");
+            app.flag("--full", options->full, "whole UUIDs and times, and image IDs");
             return [options, &globals] { return listPods(globals, *options); };
           },
   };
@@ -261,14 +259,14 @@ cli::Subcommand statusCommand() {
           "\n\nExample:\n"
           "  actool status --wait=10s 5bc080ca",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto options = std::make_shared<StatusOptions>();
-            app.add_option("UUID", options->uuid, "the pod's UUID or the beginning of it");
-            app.add_option("--uuid-file", options->uuidFile, "read the UUID from a file");
-            app.add_flag("--wait{true}", options->wait,
-                         "wait until the pod has ended; --wait=10s: at most so long");
-            app.add_flag("--wait-ready{true}", options->waitReady,
-                         "wait until the pod runs; --wait-ready=10s: at most so long");
+            app.add("UUID", options->uuid, "the pod's UUID or the beginning of it");
+            app.add("--uuid-file", options->uuidFile, "read the UUID from a file");
+            app.flag("--wait{true}", options->wait,
+                     "wait until the pod has ended; --wait=10s: at most so long");
+            app.flag("--wait-ready{true}", options->waitReady,
+                     "wait until the pod runs; --wait-ready=10s: at most so long");
             cli::addFormatOption(app, options->format,
                                  {cli::Format::table, cli::Format::json, cli::Format::jsonPretty});
             return [options, &globals] { return podStatus(globals, *options); };
@@ -285,11 +283,11 @@ cli::Subcommand catManifestCommand() {
           "here.\n\nExample:\n"
           "  actool cat-manifest 5bc080ca",
       .setup =
-          [](CLI::App& app, cli::Globals& globals) {
+          [](cli::Options& app, cli::Globals& globals) {
             const auto uuid = std::make_shared<std::string>();
             const auto file = std::make_shared<std::string>();
-            app.add_option("UUID", *uuid, "the pod's UUID or the beginning of it");
-            app.add_option("--uuid-file", *file, "read the UUID from a file");
+            app.add("UUID", *uuid, "the pod's UUID or the beginning of it");
+            app.add("--uuid-file", *file, "read the UUID from a file");
             return [uuid, file, &globals] { return catManifest(globals, *uuid, *file); };
           },
   };

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "core/cli/options.h"
 #include "core/cli/tool.h"
 
 namespace actool::run {
@@ -23,22 +22,14 @@ constexpr std::string_view kCommand = "actool run";
 
 using Setter = std::function<void(const std::string&)>;
 
-CLI::Option* addEach(CLI::App& app, const std::string& names, Setter set, const std::string& help,
-                     const std::string& type) {
-  return app
-      .add_option_function<std::vector<std::string>>(
-          names,
-          [set = std::move(set)](const std::vector<std::string>& values) {
-            for (const std::string& value : values)
-              set(value);
-          },
-          help)
-      ->type_name(type);
+cli::Option addEach(cli::Options& options, const std::string& names, Setter set,
+                    const std::string& help, const std::string& type) {
+  return options.callEach(names, std::move(set), help).typeName(type);
 }
 
-CLI::Option* addOne(CLI::App& app, const std::string& name, const Setter& set,
-                    const std::string& help, const std::string& type) {
-  return app.add_option_function<std::string>(name, set, help)->type_name(type);
+cli::Option addOne(cli::Options& options, const std::string& name, Setter set,
+                   const std::string& help, const std::string& type) {
+  return options.call(name, std::move(set), help).typeName(type);
 }
 
 void requireOneOf(std::string_view option, const std::string& value,
@@ -54,7 +45,7 @@ void checkNet(const std::string& value) {
                    "there are --net=none (only loopback, the default) and --net=host");
 }
 
-void addStage1Options(CLI::App& app, Stage1Request& request) {
+void addStage1Options(cli::Options& app, Stage1Request& request) {
   const auto add = [&](const std::string& option, Stage1Request::Kind kind, const std::string& help,
                        const std::string& type) {
     addOne(
@@ -66,7 +57,7 @@ void addStage1Options(CLI::App& app, Stage1Request& request) {
           request = {kind, value};
         },
         help, type)
-        ->group("Stage1 options");
+        .group("Stage1 options");
   };
   using Kind = Stage1Request::Kind;
   add("--stage1-path", Kind::path, "a directory or an image file to use as stage1", "PATH");
@@ -76,17 +67,17 @@ void addStage1Options(CLI::App& app, Stage1Request& request) {
   add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
 }
 
-void addPodOptions(CLI::App& app, PodOptions& pod) {
+void addPodOptions(cli::Options& app, PodOptions& pod) {
   const auto conflict = [&pod](const std::string& word) { pod.manifestConflicts.push_back(word); };
   const std::string group(kPodGroup);
-  app.add_flag_callback(
+  app.callFlag(
          "--inherit-env",
          [&pod, conflict] {
            pod.inheritEnv = true;
            conflict("--inherit-env");
          },
          "give apps the variables of this environment that they do not set")
-      ->group(group);
+      .group(group);
   addEach(
       app, "--set-env",
       [&pod, conflict](const std::string& value) {
@@ -94,7 +85,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         conflict("--set-env");
       },
       "a variable for all apps; may be repeated", "NAME=VALUE")
-      ->group(group);
+      .group(group);
   addEach(
       app, "--set-env-file",
       [&pod, conflict](const std::string& value) {
@@ -103,7 +94,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         conflict("--set-env-file");
       },
       "a file of variables for all apps", "FILE")
-      ->group(group);
+      .group(group);
   addEach(
       app, "--volume",
       [&pod, conflict](const std::string& value) {
@@ -112,29 +103,29 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         conflict("--volume");
       },
       "a volume for the apps' mount points", "NAME,kind=host|empty,...")
-      ->group(group);
-  app.add_option_function<std::string>(
+      .group(group);
+  app.call(
          "--net",
          [&pod](const std::string& value) {
            checkNet(value);
            pod.net = value;
          },
          "none (only loopback, the default) or host")
-      ->group(group)
-      ->type_name("=NET");
-  app.add_flag("--interactive", pod.interactive, "give the app this standard input; one app only")
-      ->group(group);
+      .group(group)
+      .typeName("=NET");
+  app.flag("--interactive", pod.interactive, "give the app this standard input; one app only")
+      .group(group);
   addOne(
       app, "--uuid-file-save",
       [&pod](const std::string& value) { pod.uuidFileSave = std::filesystem::absolute(value); },
       "write the pod's UUID to a file before it starts", "FILE")
-      ->group(group);
-  app.add_option("--hostname", pod.hostname, "the pod's host name")->group(group);
+      .group(group);
+  app.add("--hostname", pod.hostname, "the pod's host name").group(group);
   addOne(
       app, "--pod-manifest",
       [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
       "run the pod of this manifest; no images are given then", "FILE")
-      ->group(group);
+      .group(group);
   addOne(
       app, "--pull-policy",
       [&pod, conflict](const std::string& value) {
@@ -142,9 +133,9 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         conflict("--pull-policy");
       },
       "when images are fetched: new, update or never", "POLICY")
-      ->group(group);
-  app.add_flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
-      ->group(group);
+      .group(group);
+  app.flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
+      .group(group);
   addOne(
       app, "--ipc",
       [&pod](const std::string& value) {
@@ -152,7 +143,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         pod.ipc = value == "auto" ? "" : value;
       },
       "the IPC namespace: auto, private or parent (the host's)", "MODE")
-      ->group(group);
+      .group(group);
   addOne(
       app, "--dns",
       [&pod](const std::string& value) {
@@ -160,7 +151,7 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         pod.dnsResolv = value;
       },
       "the apps' /etc/resolv.conf: host (the host's) or none", "MODE")
-      ->group(group);
+      .group(group);
   addOne(
       app, "--hosts-entry",
       [&pod](const std::string& value) {
@@ -168,28 +159,28 @@ void addPodOptions(CLI::App& app, PodOptions& pod) {
         pod.dnsHosts = value;
       },
       "host: the apps see the host's /etc/hosts", "MODE")
-      ->group(group);
+      .group(group);
   addStage1Options(app, pod.stage1);
 }
 
-void addMountOption(CLI::App& app, std::vector<schema::Mount>& mounts, std::string_view group) {
+void addMountOption(cli::Options& app, std::vector<schema::Mount>& mounts, std::string_view group) {
   addEach(
       app, "--mount", [&mounts](const std::string& value) { mounts.push_back(parseMount(value)); },
       "mount a volume; before the first image: in all apps", "volume=NAME,target=PATH")
-      ->group(std::string(group));
+      .group(std::string(group));
 }
 
-void addAppOptions(CLI::App& app, AppOptions& options) {
+void addAppOptions(cli::Options& app, AppOptions& options) {
   const std::string group(kAppGroup);
-  app.add_option("--exec", options.exec, "the program to run instead of the image's")
-      ->group(group)
-      ->type_name("PATH");
-  app.add_option("--user", options.user, "user name, number or a path whose owner is meant")
-      ->group(group)
-      ->type_name("USER");
-  app.add_option("--group", options.group, "group name, number or a path whose group is meant")
-      ->group(group)
-      ->type_name("GROUP");
+  app.add("--exec", options.exec, "the program to run instead of the image's")
+      .group(group)
+      .typeName("PATH");
+  app.add("--user", options.user, "user name, number or a path whose owner is meant")
+      .group(group)
+      .typeName("USER");
+  app.add("--group", options.group, "group name, number or a path whose group is meant")
+      .group(group)
+      .typeName("GROUP");
   addOne(
       app, "--working-dir",
       [&options](const std::string& value) {
@@ -200,42 +191,42 @@ void addAppOptions(CLI::App& app, AppOptions& options) {
         options.workingDir = value;
       },
       "the directory to run in", "DIR")
-      ->group(group);
+      .group(group);
   addEach(
       app, "--environment",
       [&options](const std::string& value) {
         options.environment.push_back(parseEnvVar(value, "--environment"));
       },
       "a variable for this app; may be repeated", "NAME=VALUE")
-      ->group(group);
+      .group(group);
   addOne(
       app, "--name",
       [&options](const std::string& value) {
         options.name = withContext("--name", [&] { return schema::AcName::parse(value); });
       },
       "the app's name in the pod", "NAME")
-      ->group(group);
-  app.add_flag("--readonly-rootfs", options.readOnlyRootfs, "mount the app's root read-only")
-      ->group(group);
+      .group(group);
+  app.flag("--readonly-rootfs", options.readOnlyRootfs, "mount the app's root read-only")
+      .group(group);
   addMountOption(app, options.mounts, group);
 }
 
 // The options of one group of words.
 struct PodParser {
-  explicit PodParser(cli::Globals& globals, PodOptions& pod) : app("", std::string(kCommand)) {
+  explicit PodParser(cli::Globals& globals, PodOptions& pod) : app(std::string(kCommand)) {
     globals.addTo(app);
     addPodOptions(app, pod);
     addMountOption(app, pod.mounts, kPodGroup);
   }
-  CLI::App app;
+  cli::Options app;
   std::vector<std::string> words;
 };
 
 struct AppParser {
-  explicit AppParser(AppOptions& options) : app("", std::string(kCommand)) {
+  explicit AppParser(AppOptions& options) : app(std::string(kCommand)) {
     addAppOptions(app, options);
   }
-  CLI::App app;
+  cli::Options app;
   std::vector<std::string> words;
 };
 
@@ -246,15 +237,15 @@ std::vector<std::string> allOptionNames() {
   PodParser podParser(globals, pod);
   AppParser appParser(options);
   std::vector<std::string> names;
-  for (CLI::App* app : {&podParser.app, &appParser.app}) {
-    for (const CLI::Option* option : app->get_options())
-      for (const std::string& name : option->get_lnames())
+  for (const cli::Options* parser : {&podParser.app, &appParser.app}) {
+    for (const cli::OptionText& option : parser->texts())
+      for (const std::string& name : option.longNames)
         names.push_back("--" + name);
   }
   return names;
 }
 
-// The walk over the words: it only decides to whom each belongs; CLI11 reads the values.
+// The walk over the words: it only decides to whom each belongs; Options reads the values.
 class Walker {
  public:
   Walker(cli::Globals& globals, RunRequest& request)
@@ -288,7 +279,7 @@ class Walker {
   }
 
   void finish() {
-    cli::parseArguments(pod_.app, pod_.words, kCommand);
+    pod_.app.parse(pod_.words, kCommand);
     for (std::size_t i = 0; i < request_.apps.size(); ++i)
       parseApp(request_.apps[i].options, appWords_[i]);
     if (!request_.withoutImage) return;
@@ -304,7 +295,7 @@ class Walker {
  private:
   static void parseApp(AppOptions& options, const std::vector<std::string>& words) {
     AppParser parser(options);
-    cli::parseArguments(parser.app, words, kCommand);
+    parser.app.parse(words, kCommand);
   }
 
   void beginApp(const std::string& image) {
@@ -329,11 +320,11 @@ class Walker {
     const std::string& word = words[at];
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(0, equals);
-    CLI::Option* ofPod = pod_.app.get_option_no_throw(name);
-    CLI::Option* ofApp = appOptions_.app.get_option_no_throw(name);
+    const cli::Option* ofPod = pod_.app.find(name);
+    const cli::Option* ofApp = appOptions_.app.find(name);
     // Both know --mount: it is the app's once there is an app.
     const bool toApp = ofApp != nullptr && (ofPod == nullptr || !request_.apps.empty());
-    const CLI::Option* option = toApp ? ofApp : ofPod;
+    const cli::Option* option = toApp ? ofApp : ofPod;
     if (option == nullptr) {
       const std::optional<std::string> near = nearest(name, allOptionNames());
       throw UsageError(fmt::format("there is no option {}", printable(name)),
@@ -342,7 +333,7 @@ class Walker {
     }
     std::vector<std::string>& target = toApp ? currentWords() : pod_.words;
     if (name == "--net" && equals == std::string::npos) checkNet("default");
-    const bool takesValue = option->get_items_expected_min() > 0;
+    const bool takesValue = option->needsValue();
     if (equals != std::string::npos) {
       if (equals + 1 == word.size()) throw UsageError(name + " needs a value after '='");
       target.push_back(word);
@@ -445,13 +436,14 @@ RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words
   return request;
 }
 
-void describeRunOptions(CLI::App& app) {
+void describeRunOptions(cli::Options& app) {
   // Help is printed from the options; what they would store into only has to live as long.
   const auto pod = std::make_shared<PodOptions>();
   const auto options = std::make_shared<AppOptions>();
   addPodOptions(app, *pod);
   addAppOptions(app, *options);
-  app.callback([pod, options] {});
+  app.keep(pod);
+  app.keep(options);
 }
 
 }  // namespace actool::run

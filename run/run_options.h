@@ -20,8 +20,8 @@
 #include "core/schema/pod_manifest.h"
 #include "run/images.h"
 
-namespace CLI {
-class App;
+namespace actool::cli {
+class Options;
 }
 
 namespace actool::run {
@@ -83,7 +83,7 @@ struct RunRequest {
 RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words);
 
 // Adds every option to `app`, for --help.
-void describeRunOptions(CLI::App& app);
+void describeRunOptions(cli::Options& app);
 
 // "NAME=value"; throws UsageError naming `option`.
 schema::EnvVar parseEnvVar(const std::string& text, std::string_view option);

@@ -4,8 +4,6 @@
 #include <iostream>
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -129,13 +127,12 @@ class Adder {
   int added_ = 0;
 };
 
-std::function<int()> setUp(CLI::App& app, cli::Globals& globals) {
+std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("--prefix", arguments->prefix, "trust for this name and all below it")
-      ->type_name("NAME");
-  app.add_flag("--root", arguments->root, "trust for every name");
-  app.add_flag("--skip-fingerprint-review", arguments->skipReview, "add without asking");
-  app.add_option("KEY", arguments->locations, "files or https:// URLs of public keys");
+  app.add("--prefix", arguments->prefix, "trust for this name and all below it").typeName("NAME");
+  app.flag("--root", arguments->root, "trust for every name");
+  app.flag("--skip-fingerprint-review", arguments->skipReview, "add without asking");
+  app.add("KEY", arguments->locations, "files or https:// URLs of public keys");
   cli::addFormatOption(app, arguments->format, {cli::Format::table, cli::Format::jsonl});
   return [arguments, &globals] {
     try {

@@ -4,8 +4,6 @@
 
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -82,10 +80,9 @@ int list(const ListArguments& arguments, const cli::Globals& globals) {
   return static_cast<int>(ExitCode::ok);
 }
 
-std::function<int()> setUpList(CLI::App& app, cli::Globals& globals) {
+std::function<int()> setUpList(cli::Options& app, cli::Globals& globals) {
   const auto arguments = std::make_shared<ListArguments>();
-  app.add_option("--prefix", arguments->prefix, "only keys trusted for this name")
-      ->type_name("NAME");
+  app.add("--prefix", arguments->prefix, "only keys trusted for this name").typeName("NAME");
   cli::addFormatOption(app, arguments->format, {cli::Format::table, cli::Format::jsonl});
   return [arguments, &globals] { return list(*arguments, globals); };
 }
@@ -99,12 +96,11 @@ struct RuleArguments {
 using RuleAction = std::function<void(const Keystore& keystore, const Path& writeDir,
                                       const TrustRule& rule, const std::string& fingerprint)>;
 
-std::function<int()> setUpRule(CLI::App& app, cli::Globals& globals, const RuleAction& action) {
+std::function<int()> setUpRule(cli::Options& app, cli::Globals& globals, const RuleAction& action) {
   const auto arguments = std::make_shared<RuleArguments>();
-  app.add_option("--prefix", arguments->prefix, "the prefix that the key is trusted for")
-      ->type_name("NAME");
-  app.add_flag("--root", arguments->root, "the key is trusted for every name");
-  app.add_option("FINGERPRINT", arguments->fingerprint, "all 40 hex digits of it")->required();
+  app.add("--prefix", arguments->prefix, "the prefix that the key is trusted for").typeName("NAME");
+  app.flag("--root", arguments->root, "the key is trusted for every name");
+  app.add("FINGERPRINT", arguments->fingerprint, "all 40 hex digits of it").required();
   return [arguments, action, &globals] {
     const TrustRule rule = parseRule(arguments->prefix, arguments->root);
     action(Keystore(globals.configDirs()), writeDirectory(globals), rule,
@@ -163,7 +159,7 @@ cli::Subcommand rmCommand() {
   return {.name = "trust rm",
           .summary = "Remove a trusted key",
           .details = kRmDetails,
-          .setup = [](CLI::App& app, cli::Globals& globals) {
+          .setup = [](cli::Options& app, cli::Globals& globals) {
             return setUpRule(app, globals, remove);
           }};
 }
@@ -172,7 +168,7 @@ cli::Subcommand disableCommand() {
   return {.name = "trust disable",
           .summary = "Mask a key of a lower configuration directory",
           .details = kDisableDetails,
-          .setup = [](CLI::App& app, cli::Globals& globals) {
+          .setup = [](cli::Options& app, cli::Globals& globals) {
             return setUpRule(app, globals, disable);
           }};
 }

@@ -4,8 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/fd.h"
 #include "core/base/strings.h"
@@ -103,12 +101,12 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
   return static_cast<int>(ExitCode::ok);
 }
 
-std::function<int()> setUp(CLI::App& app, cli::Globals& globals) {
+std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("FILE", arguments->file, "the file as distributed")->required();
-  app.add_option("SIGNATURE", arguments->signature, "its detached signature (FILE.asc)");
-  app.add_option("--name", arguments->name, "a signer must be trusted for this image name")
-      ->type_name("NAME");
+  app.add("FILE", arguments->file, "the file as distributed").required();
+  app.add("SIGNATURE", arguments->signature, "its detached signature (FILE.asc)");
+  app.add("--name", arguments->name, "a signer must be trusted for this image name")
+      .typeName("NAME");
   cli::addFormatOption(app, arguments->format, {cli::Format::table, cli::Format::jsonl});
   return [arguments, &globals] { return run(*arguments, globals); };
 }

@@ -7,6 +7,9 @@
 #include "core/base/error.h"
 #include "core/base/strings.h"
 
+template class nlohmann::basic_json<>;
+template class nlohmann::detail::serializer<nlohmann::json>;
+
 namespace actool {
 namespace {
 

@@ -6,6 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
+// Compiled once, in json.cc, instead of in each source file.
+extern template class nlohmann::basic_json<>;
+extern template class nlohmann::detail::serializer<nlohmann::json>;
+
 namespace actool {
 
 using Json = nlohmann::json;

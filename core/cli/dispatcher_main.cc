@@ -7,13 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "core/cli/globals.h"
 #include "core/cli/man_page.h"
+#include "core/cli/options.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
 
@@ -38,9 +37,9 @@ std::string dispatcherManPage() {
           overview(),
       nullptr, nullptr};
   Globals globals;
-  CLI::App app;
-  globals.addTo(app);
-  return manPage(self, app);
+  Options options("actool");
+  globals.addTo(options);
+  return manPage(self, options);
 }
 
 [[noreturn]] void execTool(const std::string& word, const std::vector<std::string>& arguments) {
@@ -74,19 +73,19 @@ int run(std::vector<std::string> arguments) {
     return 0;
   }
   Globals globals;
-  CLI::App app("Finds, fetches, verifies, stores, shares and runs container images.", "actool");
-  app.set_version_flag("--version", std::string("actool ") + ACTOOL_VERSION);
-  app.footer([] { return overview(); });
-  globals.addTo(app);
-  app.prefix_command();
-  if (!parseArguments(app, std::move(arguments), "actool")) return 0;
-  std::vector<std::string> rest = app.remaining();
+  Options options("actool", "Finds, fetches, verifies, stores, shares and runs container images.");
+  options.addVersion(std::string("actool ") + ACTOOL_VERSION);
+  options.footer([] { return overview(); });
+  globals.addTo(options);
+  options.stopAtFirstWord();
+  if (!options.parse(std::move(arguments), "actool")) return 0;
+  std::vector<std::string> rest = options.rest();
   if (rest.empty()) throw UsageError("which subcommand?", "see actool --help");
   std::string word = rest.front();
   rest.erase(rest.begin());
   if (word == "help") {
     if (rest.empty()) {
-      print(app.help());
+      print(options.help());
       return 0;
     }
     word = rest.front();

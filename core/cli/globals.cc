@@ -6,12 +6,11 @@
 #include <array>
 #include <cstdlib>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "core/cli/options.h"
 
 namespace actool::cli {
 namespace {
@@ -90,50 +89,54 @@ Globals::Globals()
   if (!config.empty()) userConfig = config / "actool";
 }
 
-void Globals::addTo(CLI::App& app) {
-  const auto path = [&app](const std::string& option, const std::string& help, Path& target,
-                           bool* given) {
-    app.add_option_function<std::string>(
-           option,
-           [&target, given](const std::string& value) {
-             target = std::filesystem::absolute(value);
-             if (given != nullptr) *given = true;
-           },
-           help)
-        ->type_name("DIR")
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-        ->group("Global options");
+void Globals::addTo(Options& options) {
+  const auto path = [&options](const std::string& option, const std::string& help, Path& target,
+                               bool* given) {
+    options
+        .call(
+            option,
+            [&target, given](const std::string& value) {
+              target = std::filesystem::absolute(value);
+              if (given != nullptr) *given = true;
+            },
+            help)
+        .typeName("DIR")
+        .lastHolds()
+        .group("Global options");
   };
   path("--dir", "data directory (" + dir.string() + ")", dir, &dirGiven_);
   path("--system-config", "system configuration (/usr/lib/actool)", systemConfig, nullptr);
   path("--local-config", "local configuration (/etc/actool)", localConfig, nullptr);
   path("--user-config", "user configuration ($XDG_CONFIG_HOME/actool)", userConfig, nullptr);
-  app.add_option_function<std::string>(
-         "--insecure-options",
-         [this](const std::string& value) { insecure = InsecureOptions::parse(value); },
-         "checks to leave out: none, image, tls, http, pubkey, ondisk, capabilities, paths, "
-         "seccomp, all-fetch, all-run, all")
-      ->type_name("LIST")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Global options");
-  app.add_flag("--trust-keys-from-https", trustKeysFromHttps,
-               "trust keys that a name's own page announces, without asking")
-      ->group("Global options");
-  app.add_flag("--debug", debug, "say what is being done and tried")->group("Global options");
-  app.add_option_function<std::string>(
-         "--progress",
-         [this](const std::string& value) {
-           const std::optional<ProgressMode> mode = parseProgressMode(value);
-           if (!mode) {
-             throw UsageError(fmt::format("--progress: \"{}\" is not known", printable(value)),
-                              "it is one of auto, plain, json and none");
-           }
-           progress = *mode;
-         },
-         "how progress is shown: auto, plain, json or none")
-      ->type_name("MODE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Global options");
+  options
+      .call(
+          "--insecure-options",
+          [this](const std::string& value) { insecure = InsecureOptions::parse(value); },
+          "checks to leave out: none, image, tls, http, pubkey, ondisk, capabilities, paths, "
+          "seccomp, all-fetch, all-run, all")
+      .typeName("LIST")
+      .lastHolds()
+      .group("Global options");
+  options
+      .flag("--trust-keys-from-https", trustKeysFromHttps,
+            "trust keys that a name's own page announces, without asking")
+      .group("Global options");
+  options.flag("--debug", debug, "say what is being done and tried").group("Global options");
+  options
+      .call(
+          "--progress",
+          [this](const std::string& value) {
+            const std::optional<ProgressMode> mode = parseProgressMode(value);
+            if (!mode) {
+              throw UsageError(fmt::format("--progress: \"{}\" is not known", printable(value)),
+                               "it is one of auto, plain, json and none");
+            }
+            progress = *mode;
+          },
+          "how progress is shown: auto, plain, json or none")
+      .typeName("MODE")
+      .lastHolds()
+      .group("Global options");
 }
 
 void Globals::settle() {

@@ -9,11 +9,9 @@
 #include "core/base/fs.h"
 #include "core/base/progress.h"
 
-namespace CLI {
-class App;
-}
-
 namespace actool::cli {
+
+class Options;
 
 // --insecure-options: a comma-separated set of rkt's words; each use is warned about once.
 struct InsecureOptions {
@@ -37,9 +35,9 @@ class Globals {
   Globals();  // the defaults of DESIGN: root or not, XDG directories
 
   // Adds --dir, --system-config, --local-config, --user-config, --insecure-options,
-  // --trust-keys-from-https, --debug and --progress to `app`. They may stand anywhere;
+  // --trust-keys-from-https, --debug and --progress to `options`. They may stand anywhere;
   // of one that is given twice the last holds.
-  void addTo(CLI::App& app);
+  void addTo(Options& options);
 
   Path dir;           // the data directory
   Path systemConfig;  // /usr/lib/actool

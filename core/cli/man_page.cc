@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/strings.h"
 
 namespace actool::cli {
@@ -47,7 +45,7 @@ std::string body(std::string_view details) {
 
 }  // namespace
 
-std::string manPage(const Subcommand& subcommand, const CLI::App& app) {
+std::string manPage(const Subcommand& subcommand, const Options& options) {
   std::string page = subcommand.name.empty() ? "actool" : "actool-" + subcommand.name;
   std::replace(page.begin(), page.end(), ' ', '-');
   std::string upper = page;
@@ -55,15 +53,12 @@ std::string manPage(const Subcommand& subcommand, const CLI::App& app) {
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
 
   std::string positionals;
-  std::string options;
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional() && option->nonpositional() == false) {
-      positionals += " \\fI" + roff(option->get_name(true)) + "\\fR";
-    }
-    const bool takesValue = option->get_items_expected_max() > 0 && option->get_type_size() > 0;
-    options += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option->get_name(false, true)),
-                           takesValue ? " \\fI" + roff(option->get_type_name()) + "\\fR" : "",
-                           roff(option->get_description()));
+  std::string list;
+  for (const OptionText& option : options.texts()) {
+    if (!option.argument.empty()) positionals += " \\fI" + roff(option.argument) + "\\fR";
+    list += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option.names),
+                        option.valueType.empty() ? "" : " \\fI" + roff(option.valueType) + "\\fR",
+                        roff(option.help));
   }
   return fmt::format(
       ".TH \"{}\" 1 \"\" \"actool {}\" \"User Commands\"\n"
@@ -75,7 +70,7 @@ std::string manPage(const Subcommand& subcommand, const CLI::App& app) {
       "250 in use by another.\n"
       ".SH SEE ALSO\n\\fBactool\\fR(1)\n",
       upper, ACTOOL_VERSION, roff(page), roff(subcommand.summary), roff(subcommand.name),
-      positionals, body(subcommand.details), options);
+      positionals, body(subcommand.details), list);
 }
 
 }  // namespace actool::cli

@@ -9,7 +9,7 @@
 namespace actool::cli {
 
 // A man(7) page for one subcommand, named as `actool`'s manual pages are: "actool-trust-add".
-// An empty name stands for actool itself. `app` has the options.
-std::string manPage(const Subcommand& subcommand, const CLI::App& app);
+// An empty name stands for actool itself.
+std::string manPage(const Subcommand& subcommand, const Options& options);
 
 }  // namespace actool::cli

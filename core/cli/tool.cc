@@ -10,8 +10,6 @@
 #include <map>
 #include <set>
 
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -70,15 +68,10 @@ std::string usageName(const std::string& words) {
   return "actool " + words;
 }
 
-void prepare(CLI::App& app, const Subcommand& subcommand) {
-  app.description(subcommand.summary + "\n\n" + subcommand.details);
-  app.set_version_flag("--version", std::string("actool ") + ACTOOL_VERSION);
-}
-
-std::string longOptions(const CLI::App& app) {
+std::string longOptions(const Options& options) {
   std::string out;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames())
+  for (const OptionText& option : options.texts()) {
+    for (const std::string& name : option.longNames)
       out += "--" + name + "\n";
   }
   return out;
@@ -99,10 +92,10 @@ int describe(const Tool& tool, const Selection& selection, std::string_view what
       continue;
     }
     Globals globals;
-    CLI::App app("", usageName(subcommand.name));
-    globals.addTo(app);
-    const std::function<int()> unused = subcommand.setup(app, globals);
-    out += what == "--help-man" ? manPage(subcommand, app) : longOptions(app);
+    Options options(usageName(subcommand.name));
+    globals.addTo(options);
+    const std::function<int()> unused = subcommand.setup(options, globals);
+    out += what == "--help-man" ? manPage(subcommand, options) : longOptions(options);
   }
   print(out);
   return 0;
@@ -117,11 +110,11 @@ int runOne(const Subcommand& subcommand, std::vector<std::string> arguments) {
     if (!help) return subcommand.rawArgs(globals, std::move(arguments));
     arguments = {"--help"};
   }
-  CLI::App app("", usageName(subcommand.name));
-  prepare(app, subcommand);
-  globals.addTo(app);
-  const std::function<int()> body = subcommand.setup(app, globals);
-  if (!parseArguments(app, std::move(arguments), usageName(subcommand.name))) return 0;
+  Options options(usageName(subcommand.name), subcommand.summary + "\n\n" + subcommand.details);
+  options.addVersion(std::string("actool ") + ACTOOL_VERSION);
+  globals.addTo(options);
+  const std::function<int()> body = subcommand.setup(options, globals);
+  if (!options.parse(std::move(arguments), usageName(subcommand.name))) return 0;
   globals.settle();
   return body();
 }
@@ -134,18 +127,18 @@ int runGroup(const Tool& tool, const std::string& group, std::vector<std::string
       words.push_back(subcommand.name.substr(group.size() + 1));
   }
   Globals globals;
-  CLI::App app(tool.summary, usageName(group));
-  globals.addTo(app);
-  app.prefix_command();
+  Options options(usageName(group), tool.summary);
+  globals.addTo(options);
+  options.stopAtFirstWord();
   std::string list = "Subcommands:\n";
   for (const Subcommand& subcommand : tool.subcommands) {
     if (subcommand.name.starts_with(group + " ")) {
       list += fmt::format("  {:<24}{}\n", subcommand.name, subcommand.summary);
     }
   }
-  app.footer(list);
-  if (!parseArguments(app, std::move(arguments), usageName(group))) return 0;
-  std::vector<std::string> rest = app.remaining();
+  options.footer([list] { return list; });
+  if (!options.parse(std::move(arguments), usageName(group))) return 0;
+  std::vector<std::string> rest = options.rest();
   if (rest.empty()) {
     throw UsageError(fmt::format("{} needs a subcommand", usageName(group)),
                      "it is one of " + join(words, ", "));
@@ -184,22 +177,6 @@ int dispatch(int argc, char** argv, const Tool& tool) {
 
 }  // namespace
 
-bool parseArguments(CLI::App& app, std::vector<std::string> arguments, std::string_view command) {
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  try {
-    app.parse(std::move(arguments));
-  } catch (const CLI::CallForHelp&) {
-    print(app.help());
-    return false;
-  } catch (const CLI::CallForVersion& version) {
-    print(std::string(version.what()) + "\n");
-    return false;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what(), fmt::format("see {} --help", command));
-  }
-  return true;
-}
-
 int toolMain(int argc, char** argv, const Tool& tool) {
   // A reader that goes away is an error of write(2), not a silent death.
   ::signal(SIGPIPE, SIG_IGN);
@@ -208,8 +185,6 @@ int toolMain(int argc, char** argv, const Tool& tool) {
   } catch (const Error& error) {
     log::error("{}", error.what());
     return static_cast<int>(error.code());
-  } catch (const CLI::ParseError& error) {
-    log::error("{}; see --help", error.what());
   } catch (const std::bad_alloc&) {
     log::error("out of memory");
   } catch (const std::exception& error) {
@@ -250,7 +225,8 @@ std::vector<std::string> toolCommand(std::string_view program, const Globals& gl
   return argv;
 }
 
-void addFormatOption(CLI::App& app, std::optional<Format>& format, std::vector<Format> allowed) {
+Option addFormatOption(Options& options, std::optional<Format>& format,
+                       std::vector<Format> allowed) {
   static const std::map<std::string, Format> kNames{{"table", Format::table},
                                                     {"jsonl", Format::jsonl},
                                                     {"id", Format::id},
@@ -264,18 +240,19 @@ void addFormatOption(CLI::App& app, std::optional<Format>& format, std::vector<F
     words.push_back(word);
   }
   const std::string list = join(words, ", ");
-  app.add_option_function<std::string>(
-         "--format",
-         [&format, names, list](const std::string& word) {
-           const auto found = names.find(word);
-           if (found == names.end()) {
-             throw UsageError(fmt::format("--format: \"{}\" is not known", printable(word)),
-                              "it is one of " + list);
-           }
-           format = found->second;
-         },
-         "what to print: " + list + " (a table on a terminal, JSON lines otherwise)")
-      ->type_name("FORMAT");
+  return options
+      .call(
+          "--format",
+          [&format, names, list](const std::string& word) {
+            const auto found = names.find(word);
+            if (found == names.end()) {
+              throw UsageError(fmt::format("--format: \"{}\" is not known", printable(word)),
+                               "it is one of " + list);
+            }
+            format = found->second;
+          },
+          "what to print: " + list + " (a table on a terminal, JSON lines otherwise)")
+      .typeName("FORMAT");
 }
 
 Format effectiveFormat(const std::optional<Format>& format) {

@@ -10,27 +10,23 @@
 #include "core/base/fs.h"
 #include "core/base/process.h"
 #include "core/cli/globals.h"
-
-namespace CLI {
-class App;
-}
+#include "core/cli/options.h"
 
 namespace actool::cli {
 
-// One subcommand of a tool. `setup` adds options to `app` and stores into objects it owns;
+// One subcommand of a tool. `setup` adds to `options` and stores into objects it owns;
 // the function it returns does the work and gives the exit code.
 struct Subcommand {
   // Words as typed after `actool`: "trust add", "verify", "image ingest".
   std::string name;
   std::string summary;  // one line, for help and manual pages
   std::string details;  // paragraphs for --help and the manual page, an example included
-  std::function<std::function<int()>(CLI::App& app, Globals& globals)> setup;
-  // For a grammar that CLI11 has not (`run IMG --exec X -- args --- IMG`). When set, `setup` only
+  std::function<std::function<int()>(Options& options, Globals& globals)> setup;
+  // For a grammar that Options has not (`run IMG --exec X -- args --- IMG`). When set, `setup` only
   // describes the options, for --help and the manual page; every word of the command line but the
   // subcommand's own comes here as it is and in order, global options included, unless --help
-  // or --help-man stands before the first "--". The handler parses with CLI::Apps of its own
-  // (Globals::addTo() on one of them) and calls Globals::settle(). A CLI::ParseError that
-  // leaves it is a usage error as everywhere.
+  // or -h stands before the first "--". The handler parses with Options of its own
+  // (Globals::addTo() on one of them) and calls Globals::settle().
   std::function<int(Globals& globals, std::vector<std::string> args)> rawArgs = nullptr;
 };
 
@@ -50,10 +46,6 @@ struct Tool {
 // words.
 int toolMain(int argc, char** argv, const Tool& tool);
 
-// Parses `arguments` (without a program name) into `app`. UsageError with the parser's reason and
-// a hint at --help of `command`; prints the help and returns false for --help.
-bool parseArguments(CLI::App& app, std::vector<std::string> arguments, std::string_view command);
-
 // How the tool whose `program` this is would be found: $ACTOOL_EXEC_PATH, the libexec
 // directory beside the running binary (../libexec/actool), the binary's own directory,
 // then PATH. Throws NotFoundError.
@@ -68,7 +60,8 @@ std::vector<std::string> toolCommand(std::string_view program, const Globals& gl
 // What to print: people's table on a terminal, JSON lines otherwise.
 enum class Format { table, jsonl, id, json, jsonPretty };
 // Adds --format with `allowed`; the default follows from isatty(1).
-void addFormatOption(CLI::App& app, std::optional<Format>& format, std::vector<Format> allowed);
+Option addFormatOption(Options& options, std::optional<Format>& format,
+                       std::vector<Format> allowed);
 Format effectiveFormat(const std::optional<Format>& format);
 
 // True when arguments should be read as records from standard input: none were given, and
