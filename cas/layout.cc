@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/base/error.h"
@@ -14,8 +15,9 @@ namespace actool::cas {
 
 namespace {
 
-// Reads of the version file and of tree links stop here.
 constexpr std::size_t kMaxVersionBytes = 64;
+// A line takes some 150 bytes; rendering stops at 1024 layers.
+constexpr std::size_t kMaxDevicesBytes = 1 << 20;
 
 }  // namespace
 
@@ -26,6 +28,34 @@ Path StoreLayout::blob(const Digest& digest) const {
 
 Path StoreLayout::imageDir(const schema::ImageId& id) const {
   return imagesDir() / std::string(id.hex().substr(0, 2)) / id.str();
+}
+
+std::vector<MountableDevice> parseDevices(const StoreLayout& layout, std::string_view text,
+                                          std::string_view what) {
+  std::vector<MountableDevice> devices;
+  if (text.empty() || !text.ends_with('\n')) {
+    throw Error(fmt::format("{}: its last line is cut", what), "remove it and render again");
+  }
+  text.remove_suffix(1);
+  for (const std::string_view line : split(text, '\n')) {
+    const std::size_t space = std::min(line.find(' '), line.size());
+    auto image = schema::ImageId::tryParse(line.substr(0, space));
+    const auto size = parseUint(line.substr(std::min(space + 1, line.size())));
+    if (!image || !size) {
+      throw Error(fmt::format("{}: '{}' is not an image ID and a size", what, printable(line)),
+                  "remove it and render again");
+    }
+    Path tar = layout.tarBlob(*image);
+    devices.push_back({std::move(*image), *size, std::move(tar)});
+  }
+  return devices;
+}
+
+std::string formatDevices(const std::vector<MountableDevice>& devices) {
+  std::string text;
+  for (const auto& device : devices)
+    text += fmt::format("{} {}\n", device.image.str(), device.size);
+  return text;
 }
 
 StoreReader::StoreReader(StoreLayout layout) : layout_(std::move(layout)) {
@@ -78,7 +108,7 @@ schema::ImageManifest StoreReader::manifest(const schema::ImageId& id) const {
   return schema::ImageManifest::parse(manifestBytes(id), "manifest of " + id.shortForm());
 }
 
-std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
+std::optional<std::string> StoreReader::treeKey(const schema::ImageId& id) const {
   std::error_code error;
   const Path target = std::filesystem::read_symlink(layout_.treeLink(id), error);
   if (error) {
@@ -86,9 +116,24 @@ std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
     throw SystemError(error.value(), "reading " + layout_.treeLink(id).string());
   }
   // Only the last component is taken: whatever the link says, it stays below trees/.
-  const Path root = layout_.treeDir(target.filename().string()) / "rootfs";
-  if (!actool::exists(root)) return std::nullopt;
-  return root;
+  return target.filename().string();
+}
+
+std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
+  const auto key = treeKey(id);
+  if (!key || !actool::exists(layout_.treeRoot(*key))) return std::nullopt;
+  return layout_.treeRoot(*key);
+}
+
+std::optional<MountableImage> StoreReader::mountable(const schema::ImageId& id) const {
+  const auto key = treeKey(id);
+  if (!key || !actool::exists(layout_.erofsFile(*key))) return std::nullopt;
+  const Path file = layout_.devicesFile(*key);
+  const auto text = tryReadFile(file, kMaxDevicesBytes);
+  if (!text) return std::nullopt;
+  return MountableImage{.tree = layout_.treeDir(*key),
+                        .metadata = layout_.erofsFile(*key),
+                        .devices = parseDevices(layout_, *text, file.string())};
 }
 
 std::vector<schema::ImageId> StoreReader::ids() const {

@@ -9,9 +9,11 @@
 //   <dir>/images/<hh>/<image ID>/manifest      the manifest's bytes, as in the tar
 //   <dir>/images/<hh>/<image ID>/image.json    the record from which the index is rebuilt
 //   <dir>/images/<hh>/<image ID>/signature.asc the detached signature, when there is one
-//   <dir>/images/<hh>/<image ID>/tree          symlink to ../../../trees/<key>, once rendered
+//   <dir>/images/<hh>/<image ID>/tree          symlink to ../../../trees/<key>, once rendered in
+//                                              either form
 //   <dir>/images/<hh>/<image ID>/used          empty; its mtime is when the image was last used
 //   <dir>/trees/<key>/rootfs               a rendered tree; <key> says what was rendered
+//   <dir>/trees/<key>/{erofs,devices}      the same tree to be mounted: EROFS metadata over tars
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
 //   <dir>/index/                           RocksDB
 //   <dir>/pods/...                         run/pod_layout.h
@@ -22,6 +24,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,6 +59,9 @@ class StoreLayout {
   Path usedFile(const schema::ImageId& id) const { return imageDir(id) / "used"; }
   Path treesDir() const { return dir_ / "trees"; }
   Path treeDir(std::string_view key) const { return treesDir() / std::string(key); }
+  Path treeRoot(std::string_view key) const { return treeDir(key) / "rootfs"; }
+  Path erofsFile(std::string_view key) const { return treeDir(key) / "erofs"; }
+  Path devicesFile(std::string_view key) const { return treeDir(key) / "devices"; }
   Path ingestDir() const { return dir_ / "ingest"; }
   Path tmpDir() const { return dir_ / "tmp"; }
   Path podsDir() const { return dir_ / "pods"; }
@@ -63,6 +69,26 @@ class StoreLayout {
  private:
   Path dir_;
 };
+
+// One tar that a metadata image refers to.
+struct MountableDevice {
+  schema::ImageId image;
+  std::uint64_t size;  // of the tar, in bytes; any other size is another file
+  Path tar;
+};
+
+// An image with its dependencies as an EROFS file system whose data stays in the tars.
+struct MountableImage {
+  Path tree;                             // "<dir>/trees/<key>"
+  Path metadata;                         // the primary device
+  std::vector<MountableDevice> devices;  // the extra devices, in the order of their slots
+};
+
+// The lines "<image ID> <size>" of trees/<key>/devices, and back. Throws Error naming `what` when
+// they are anything else.
+std::vector<MountableDevice> parseDevices(const StoreLayout& layout, std::string_view text,
+                                          std::string_view what);
+std::string formatDevices(const std::vector<MountableDevice>& devices);
 
 // Read-only, no lock, no database. Throws Error when the store's version is not known.
 // All else that fails throws SystemError.
@@ -79,6 +105,8 @@ class StoreReader {
   std::string manifestBytes(const schema::ImageId& id) const;
   // The rendered tree's root ("<dir>/trees/<key>/rootfs"), nothing when there is none yet.
   std::optional<Path> renderedRoot(const schema::ImageId& id) const;
+  // What to mount for the image, nothing when it has not been made yet. Opens none of the files.
+  std::optional<MountableImage> mountable(const schema::ImageId& id) const;
   // Every committed image's ID, sorted. Reads every directory below images/.
   std::vector<schema::ImageId> ids() const;
   // Notes that the image is used now. It is a hint for people and for gc: where the store
@@ -88,6 +116,9 @@ class StoreReader {
   std::optional<std::chrono::system_clock::time_point> lastUsed(const schema::ImageId& id) const;
 
  private:
+  // The key in the image's `tree` link, nothing when there is no link.
+  std::optional<std::string> treeKey(const schema::ImageId& id) const;
+
   StoreLayout layout_;
 };
 

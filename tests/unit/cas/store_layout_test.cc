@@ -97,6 +97,44 @@ TEST_F(StoreReaderTest, ATreeIsThereOnceItsLinkAndItAre) {
   EXPECT_EQ(reader.renderedRoot(id), layout_.treeDir("key1") / "rootfs");
 }
 
+TEST_F(StoreReaderTest, AMountableImageNeedsItsLinkAndBothFiles) {
+  const auto id = idOf("ab12");
+  addImage(id);
+  const StoreReader reader(layout_);
+  EXPECT_FALSE(reader.mountable(id));
+  ASSERT_EQ(::symlink("../../../trees/key1", layout_.treeLink(id).c_str()), 0);
+  makeDirs(layout_.treeDir("key1"));
+  EXPECT_FALSE(reader.mountable(id));
+  writeFilePlain(layout_.erofsFile("key1"), "metadata");
+  EXPECT_FALSE(reader.mountable(id));
+  const auto below = idOf("cd");
+  writeFilePlain(layout_.devicesFile("key1"), below.str() + " 10240\n" + id.str() + " 512\n");
+  const auto image = reader.mountable(id);
+  ASSERT_TRUE(image);
+  EXPECT_EQ(image->tree, layout_.treeDir("key1"));
+  EXPECT_EQ(image->metadata, layout_.treeDir("key1") / "erofs");
+  ASSERT_EQ(image->devices.size(), 2u);
+  EXPECT_EQ(image->devices[0].image, below);
+  EXPECT_EQ(image->devices[0].size, 10240u);
+  EXPECT_EQ(image->devices[0].tar, layout_.tarBlob(below));
+  EXPECT_EQ(image->devices[1].image, id);
+  EXPECT_EQ(formatDevices(image->devices), readFile(layout_.devicesFile("key1"), 1024));
+  // The other form of the tree is not there.
+  EXPECT_FALSE(reader.renderedRoot(id));
+}
+
+TEST_F(StoreReaderTest, DevicesThatSayAnythingElseAreRefused) {
+  const std::string id = idOf("ab").str();
+  const std::vector<std::string> refused{
+      "",           id + " 512",    id + "\n",       id + " \n",        id + "  512\n",
+      id + " -1\n", id + " 512 \n", id + " 512\n\n", "sha512-ab 512\n", " 512\n"};
+  for (const std::string& text : refused) {
+    EXPECT_THROW(parseDevices(layout_, text, "devices"), Error) << text;
+  }
+  EXPECT_EQ(messageOf([&] { parseDevices(layout_, "x y\n", "/s/devices"); }),
+            "/s/devices: 'x y' is not an image ID and a size; remove it and render again");
+}
+
 TEST_F(StoreReaderTest, NotesUse) {
   const auto id = idOf("ab12");
   addImage(id);
