@@ -108,6 +108,7 @@ struct ExtractOptions {
   std::string dir;
   bool overwrite = false;
   bool rootfsOnly = false;
+  std::string as = "tree";
 };
 
 // Makes `dir` with `fill`, in a neighbour that is renamed when it is whole.
@@ -143,6 +144,11 @@ int extract(const ExtractOptions& options, const cli::Globals& globals) {
 }
 
 int render(const ExtractOptions& options, const cli::Globals& globals) {
+  const bool erofs = options.as == "erofs";
+  if (erofs && !options.dir.empty()) {
+    throw UsageError("EROFS metadata lies in the store, beside the tars that it is about",
+                     "leave DIR away");
+  }
   const StoreLayout layout = storeOf(globals);
   const StoreView view(layout);
   const StoredImage image = view.catalog().resolve(options.image);
@@ -150,13 +156,19 @@ int render(const ExtractOptions& options, const cli::Globals& globals) {
     if (options.overwrite || options.rootfsOnly) {
       throw UsageError("--overwrite and --rootfs-only are for a DIR outside of the store");
     }
-    const RenderedTree tree = renderInStore(layout, image.id);
-    sayNotes(tree.report);
+    if (erofs) {
+      const ErofsTree tree = makeErofsInStore(layout, image.id);
+      sayNotes(tree.report);
+      cli::print(tree.image.metadata.string() + "\n");
+    } else {
+      const RenderedTree tree = renderInStore(layout, image.id);
+      sayNotes(tree.report);
+      cli::print(tree.rootfs.string() + "\n");
+    }
     view.reader().noteUse(image.id);
-    cli::print(tree.rootfs.string() + "\n");
     return 0;
   }
-  StoreResolver resolver(view);
+  StoreResolver resolver(layout);
   const auto layers = planRender(image.id, resolver);
   sayNotes(makeTree(options, [&](const Path& dest) {
     if (options.rootfsOnly) return renderTree(layers, dest);
@@ -238,10 +250,16 @@ std::vector<cli::Subcommand> contentSubcommands() {
            "Without DIR the tree is made in the store, once, where 'actool run' uses it, and its "
            "path is printed. With DIR it is made there, as 'image extract' does, for you to "
            "keep.\n\n"
+           "With --as=erofs nothing is unpacked: what is made in the store is metadata of a file "
+           "system whose files lie in the stored tars. Every import makes it, where it can.\n\n"
            "Example:\n    actool image render example.com/web",
        .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto options = std::make_shared<ExtractOptions>();
          addExtractOptions(app, *options);
+         app.add("--as", options->as, "unpacked, or as metadata to mount: tree or erofs")
+             .typeName("FORM")
+             .oneOf({"tree", "erofs"})
+             .defaultFromTarget();
          app.add("dir", options->dir, "the directory to make").typeName("DIR");
          return [options, &globals] { return render(*options, globals); };
        }});

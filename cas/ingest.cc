@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "cas/inflate.h"
+#include "cas/render_store.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -94,6 +96,16 @@ class SlotKeeper {
   bool keepable_;
 };
 
+// So that the first run has nothing to make. An image that can't be mounted, or whose
+// dependencies are yet to come, is an image all the same.
+void makeMountable(const StoreLayout& layout, const schema::ImageId& id) {
+  try {
+    if (!StoreReader(layout).mountable(id)) makeErofsInStore(layout, id);
+  } catch (const Error& error) {
+    log::debug("{} can't be mounted from its tar: {}", id.shortForm(), error.what());
+  }
+}
+
 SignatureInfo signatureInfo(const std::string& signature, const trust::TrustDecision& decision) {
   return SignatureInfo{.digest = digestOf(DigestAlgorithm::sha256, signature),
                        .fingerprint = decision.signer.fingerprint,
@@ -120,12 +132,14 @@ StoredImage Ingest::run(const IngestRequest& request, const IngestCallbacks& cal
   const IngestSlot slot =
       IngestSlot::acquire(layout_, key, request.interruptFd, callbacks.onWaiting);
   const bool keepable = request.resume && verified;
-  return SlotKeeper(slot, keepable).run([&] {
+  StoredImage image = SlotKeeper(slot, keepable).run([&] {
     if (verified) {
-      if (auto image = reuse(request)) return std::move(*image);
+      if (auto known = reuse(request)) return std::move(*known);
     }
     return receive(request, callbacks, slot, keepable ? slot.dataSize() : 0);
   });
+  makeMountable(layout_, image.id);
+  return image;
 }
 
 // The signature names the bytes: where the store has an image with this very signature, and the

@@ -2,10 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
+#include <map>
 
+#include "cas/erofs/check.h"
+#include "cas/erofs/write.h"
+#include "cas/render_tree.h"
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
@@ -38,27 +44,95 @@ void link(const StoreLayout& layout, const schema::ImageId& id, const std::strin
   syncDir(layout.imageDir(id));
 }
 
-RenderReport make(const StoreLayout& layout, const std::vector<RenderLayer>& layers,
-                  const schema::ImageId& id, const std::string& key) {
+// One form of a tree, being made. The names in `made` go to the tree's directory in this order;
+// by the last of them the form is whole.
+using Make = std::function<RenderReport(const Path& made)>;
+
+RenderReport make(const StoreLayout& layout, const schema::ImageId& id, const std::string& key,
+                  const std::vector<std::string>& names, const Make& fill) {
   // gc empties tmp/ only while nobody holds this.
   makeDirs(layout.tmpDir());
   const FileLock tmpInUse = FileLock::acquire(layout.tmpDir(), LockMode::shared);
-  // Stays 0700 below its final name: set-user-ID programs of images are not for the host's
-  // users. Pods get at the tree by mounts.
-  TempDir made(layout.tmpDir(), "tree.");
-  RenderReport report = renderTree(layers, made.path() / "rootfs");
-  syncFileSystem(made.path());
+  const TempDir made(layout.tmpDir(), "tree.");
+  RenderReport report = fill(made.path());
 
   const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
-  // The point of no return: by this name the tree is whole.
-  if (renameNoReplace(made.path(), layout.treeDir(key))) {
-    made.release();
-  } else if (!actool::exists(layout.treeDir(key) / "rootfs")) {
-    throw Error(layout.treeDir(key).string() + " is there, but has no rootfs",
-                "run 'actool image gc'");
+  // Stays 0700: set-user-ID programs of images are not for the host's users. Pods get at the tree
+  // by mounts.
+  makeDirs(layout.treeDir(key), 0700);
+  for (const auto& name : names) {
+    const Path to = layout.treeDir(key) / name;
+    // What is there without the last name was left by a crash.
+    removeTree(to);
+    if (!renameNoReplace(made.path() / name, to)) throw Error(to.string() + " is in the way");
   }
+  // The point of no return is behind: by the last name the tree is whole.
+  syncDir(layout.treeDir(key));
   syncDir(layout.treesDir());
   link(layout, id, key);
+  return report;
+}
+
+// Makes the form whose last name is names.back(), unless it is there. One process makes a tree,
+// others that want the same wait here.
+RenderReport makeOnce(const StoreLayout& layout, const schema::ImageId& id, const std::string& key,
+                      const std::vector<std::string>& names, const Make& fill) {
+  makeDirs(layout.treesDir());
+  const FileLock making =
+      FileLock::acquire(layout.treesDir() / (key + ".lock"), LockMode::exclusive);
+  const Path whole = layout.treeDir(key) / names.back();
+  if (actool::exists(whole)) {
+    const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
+    // Again, as gc may have been at it until we had the lock.
+    if (actool::exists(whole)) {
+      link(layout, id, key);
+      return {};
+    }
+  }
+  return make(layout, id, key, names, fill);
+}
+
+// The tars of the layers, each once, in the order in which layers first come to them.
+struct LayerDevices {
+  std::vector<MountableDevice> devices;
+  std::vector<std::size_t> ofLayer;
+};
+
+LayerDevices devicesOf(const std::vector<RenderLayer>& layers) {
+  LayerDevices result;
+  std::map<schema::ImageId, std::size_t> known;
+  for (const auto& layer : layers) {
+    const auto [entry, fresh] = known.emplace(layer.id, result.devices.size());
+    if (fresh) {
+      struct stat info {};
+      if (::stat(layer.tar.c_str(), &info) != 0) throwErrno("looking at " + layer.tar.string());
+      result.devices.push_back({layer.id, static_cast<std::uint64_t>(info.st_size), layer.tar});
+    }
+    result.ofLayer.push_back(entry->second);
+  }
+  return result;
+}
+
+RenderReport writeMetadata(const std::vector<RenderLayer>& layers, const LayerDevices& devices,
+                           const Path& metadata) {
+  RenderTree tree;
+  std::vector<UniqueFd> owners;
+  std::vector<ErofsDevice> tars;
+  std::vector<std::uint64_t> sizes;
+  for (const auto& device : devices.devices) {
+    owners.push_back(openFile(device.tar.string(), O_RDONLY));
+    // The first half of the image ID's digits.
+    tars.push_back(
+        {device.image.tarDigest().hex().substr(0, 64), device.size, owners.back().get()});
+    sizes.push_back(device.size);
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    tree.addLayer(tars[devices.ofLayer[i]].tar, layers[i]);
+  tree.prune();
+  const UniqueFd fd = openFile(metadata.string(), O_RDWR | O_CREAT | O_EXCL, 0600);
+  RenderReport report = writeErofs(tree, tars, devices.ofLayer, fd.get());
+  checkErofs(fd.get(), sizes);
+  if (::fsync(fd.get()) != 0) throwErrno("flushing " + metadata.string() + " to disk");
   return report;
 }
 
@@ -66,7 +140,7 @@ RenderReport make(const StoreLayout& layout, const std::vector<RenderLayer>& lay
 
 schema::ImageId StoreResolver::resolve(const schema::Dependency& dependency) {
   if (dependency.imageId) {
-    if (!view_.reader().has(*dependency.imageId)) {
+    if (!reader_.has(*dependency.imageId)) {
       throw NotFoundError(fmt::format("dependency {} ({}) is not in the store",
                                       dependency.imageName.str(), dependency.imageId->shortForm()),
                           "fetch it");
@@ -74,16 +148,17 @@ schema::ImageId StoreResolver::resolve(const schema::Dependency& dependency) {
     return *dependency.imageId;
   }
   const schema::AppRef ref(dependency.imageName, dependency.labels);
-  if (const auto image = view_.catalog().match(ref)) return image->id;
+  if (!view_) view_.emplace(layout_);
+  if (const auto image = view_->catalog().match(ref)) return image->id;
   throw NotFoundError(fmt::format("dependency {} is not in the store", ref.str()), "fetch it");
 }
 
 schema::ImageManifest StoreResolver::manifest(const schema::ImageId& id) {
-  return view_.reader().manifest(id);
+  return reader_.manifest(id);
 }
 
 Path StoreResolver::tar(const schema::ImageId& id) {
-  return view_.reader().layout().tarBlob(id);
+  return layout_.tarBlob(id);
 }
 
 std::string treeKey(const std::vector<RenderLayer>& layers) {
@@ -95,25 +170,32 @@ std::string treeKey(const std::vector<RenderLayer>& layers) {
 }
 
 RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id) {
-  const StoreView view(layout);
-  StoreResolver resolver(view);
+  StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
-  RenderedTree tree{.rootfs = layout.treeDir(key) / "rootfs", .report = {}};
-  // One process makes a tree, others of the same wait here.
-  makeDirs(layout.treesDir());
-  const FileLock making =
-      FileLock::acquire(layout.treesDir() / (key + ".lock"), LockMode::exclusive);
-  if (actool::exists(tree.rootfs)) {
-    const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
-    // Again, as gc may have been at it until we had the lock.
-    if (actool::exists(tree.rootfs)) {
-      link(layout, id, key);
-      return tree;
-    }
-  }
-  tree.report = make(layout, layers, id, key);
-  return tree;
+  RenderReport report = makeOnce(layout, id, key, {"rootfs"}, [&](const Path& made) {
+    RenderReport rendered = renderTree(layers, made / "rootfs");
+    syncFileSystem(made);
+    return rendered;
+  });
+  return {.rootfs = layout.treeRoot(key), .report = std::move(report)};
+}
+
+ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id) {
+  StoreResolver resolver(layout);
+  const auto layers = planRender(id, resolver);
+  const std::string key = treeKey(layers);
+  LayerDevices devices = devicesOf(layers);
+  RenderReport report = makeOnce(layout, id, key, {"devices", "erofs"}, [&](const Path& made) {
+    RenderReport written = withContext(
+        "making EROFS metadata", [&] { return writeMetadata(layers, devices, made / "erofs"); });
+    writeFileAtomic(made / "devices", formatDevices(devices.devices), 0600);
+    return written;
+  });
+  return {.image = {.tree = layout.treeDir(key),
+                    .metadata = layout.erofsFile(key),
+                    .devices = std::move(devices.devices)},
+          .report = std::move(report)};
 }
 
 }  // namespace actool::cas

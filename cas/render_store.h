@@ -1,8 +1,12 @@
-// Rendered trees of the store: trees/<key>/rootfs, made once for each set of layers.
+// Trees of the store, made once for each set of layers: rendered ones in trees/<key>/rootfs, and
+// metadata to mount over the tars as they are in trees/<key>/erofs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "cas/layout.h"
 #include "cas/render.h"
 #include "cas/render_plan.h"
 #include "cas/store.h"
@@ -10,17 +14,20 @@
 
 namespace actool::cas {
 
-// Finds dependencies among the images of the store.
+// Finds dependencies among the images of the store. Opens the index only for one that is asked
+// for by name.
 class StoreResolver : public ImageResolver {
  public:
-  // `view` has to outlive this object.
-  explicit StoreResolver(const StoreView& view) : view_(view) {}
+  // `layout` has to outlive this object.
+  explicit StoreResolver(const StoreLayout& layout) : reader_(layout), layout_(layout) {}
   schema::ImageId resolve(const schema::Dependency& dependency) override;
   schema::ImageManifest manifest(const schema::ImageId& id) override;
   Path tar(const schema::ImageId& id) override;
 
  private:
-  const StoreView& view_;
+  StoreReader reader_;
+  const StoreLayout& layout_;
+  std::optional<StoreView> view_;
 };
 
 // The name of the tree: a digest of everything that decides what is in it, which is the IDs of
@@ -36,5 +43,14 @@ struct RenderedTree {
 // link to it. Processes that want the same tree make it once: the others wait. Whole or not
 // there at any instant.
 RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id);
+
+struct ErofsTree {
+  MountableImage image;
+  RenderReport report;  // empty when it was there already
+};
+
+// The same tree as EROFS metadata over the tars of its layers, each of them one extra device,
+// checked. Error when EROFS can't hold it: render it then.
+ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id);
 
 }  // namespace actool::cas
