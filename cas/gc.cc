@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "cas/bundle/scratch.h"
 #include "cas/care.h"
 #include "cas/ingest_slot.h"
 #include "core/base/error.h"
@@ -21,6 +22,7 @@ class Collector {
     if (options_.dropDistributed) dropDistributed();
     collectScratch();
     collectIngests();
+    report_.bytes += collectBundles(layout_, now_ - options_.grace);
     collectBlobs();
     collectTrees();
     return report_;

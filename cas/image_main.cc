@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "cas/aci_commands.h"
+#include "cas/bundle/bundle_commands.h"
 #include "cas/image_commands.h"
 #include "core/cli/tool.h"
 
@@ -19,5 +20,6 @@ int main(int argc, char** argv) {
   add(cas::contentSubcommands());
   add(cas::careSubcommands());
   add(cas::aciSubcommands());
+  add({cas::bundleExportSubcommand(), cas::bundleImportSubcommand(), cas::bundleWantSubcommand()});
   return cli::toolMain(argc, argv, tool);
 }

@@ -15,6 +15,7 @@
 //   <dir>/trees/<key>/rootfs               a rendered tree; <key> says what was rendered
 //   <dir>/trees/<key>/{erofs,devices}      the same tree to be mounted: EROFS metadata over tars
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
+//   <dir>/bundles/...                      cas/bundle/scratch.h
 //   <dir>/index/                           RocksDB
 //   <dir>/pods/...                         run/pod_layout.h
 //   <dir>/tmp/                             scratch on the same file system; emptied by gc

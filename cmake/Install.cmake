@@ -2,8 +2,8 @@
 # descriptions, systemd units, example configuration, documents. actool_finish() is called when
 # every tool is known.
 set(ACTOOL_PAGES
-  actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-validate
-  actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
+  actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-bundle
+  actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
   actool-rm actool-gc)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
 set(ACTOOL_MAN_FILES)
