@@ -102,9 +102,7 @@ class Collector {
   std::set<std::string> neededTrees() const {
     std::set<std::string> needed;
     for (const auto& id : writer_.reader().ids()) {
-      if (const auto root = writer_.reader().renderedRoot(id)) {
-        needed.insert(root->parent_path().filename().string());
-      }
+      if (auto key = writer_.reader().linkedTree(id)) needed.insert(std::move(*key));
     }
     for (const auto& phase : listDir(layout_.podsDir())) {
       const Path phaseDir = layout_.podsDir() / phase;
@@ -116,7 +114,8 @@ class Collector {
     return needed;
   }
 
-  // A pod's files hold absolute paths of trees' roots (run/pod_layout.h).
+  // A pod's files hold absolute paths in trees: trees/<key>/rootfs or trees/<key>/erofs
+  // (run/pod_layout.h).
   static void addPodTrees(const Path& pod, std::set<std::string>& needed) {
     constexpr std::size_t kMaxPathBytes = 1 << 16;
     const auto add = [&](const Path& file) {

@@ -108,7 +108,7 @@ schema::ImageManifest StoreReader::manifest(const schema::ImageId& id) const {
   return schema::ImageManifest::parse(manifestBytes(id), "manifest of " + id.shortForm());
 }
 
-std::optional<std::string> StoreReader::treeKey(const schema::ImageId& id) const {
+std::optional<std::string> StoreReader::linkedTree(const schema::ImageId& id) const {
   std::error_code error;
   const Path target = std::filesystem::read_symlink(layout_.treeLink(id), error);
   if (error) {
@@ -120,13 +120,13 @@ std::optional<std::string> StoreReader::treeKey(const schema::ImageId& id) const
 }
 
 std::optional<Path> StoreReader::renderedRoot(const schema::ImageId& id) const {
-  const auto key = treeKey(id);
+  const auto key = linkedTree(id);
   if (!key || !actool::exists(layout_.treeRoot(*key))) return std::nullopt;
   return layout_.treeRoot(*key);
 }
 
 std::optional<MountableImage> StoreReader::mountable(const schema::ImageId& id) const {
-  const auto key = treeKey(id);
+  const auto key = linkedTree(id);
   if (!key || !actool::exists(layout_.erofsFile(*key))) return std::nullopt;
   const Path file = layout_.devicesFile(*key);
   const auto text = tryReadFile(file, kMaxDevicesBytes);

@@ -104,6 +104,8 @@ class StoreReader {
   schema::ImageId resolve(const schema::ImageIdPrefix& prefix) const;
   schema::ImageManifest manifest(const schema::ImageId& id) const;
   std::string manifestBytes(const schema::ImageId& id) const;
+  // The key in the image's `tree` link, nothing when there is no link.
+  std::optional<std::string> linkedTree(const schema::ImageId& id) const;
   // The rendered tree's root ("<dir>/trees/<key>/rootfs"), nothing when there is none yet.
   std::optional<Path> renderedRoot(const schema::ImageId& id) const;
   // What to mount for the image, nothing when it has not been made yet. Opens none of the files.
@@ -117,9 +119,6 @@ class StoreReader {
   std::optional<std::chrono::system_clock::time_point> lastUsed(const schema::ImageId& id) const;
 
  private:
-  // The key in the image's `tree` link, nothing when there is no link.
-  std::optional<std::string> treeKey(const schema::ImageId& id) const;
-
   StoreLayout layout_;
 };
 

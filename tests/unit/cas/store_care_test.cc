@@ -149,6 +149,20 @@ TEST_F(CareTest, TreesGoWithTheirImages) {
   EXPECT_TRUE(listDir(layout_.treesDir()).empty());
 }
 
+TEST_F(CareTest, ATreeThatIsOnlyMountedStaysToo) {
+  ingestSigned(packed_);
+  removeTree(renderInStore(layout_, id_).rootfs);
+  EXPECT_EQ(gc(2h).trees, 0U);
+  remove(id_);
+  const Path info = layout_.podsDir() / "run/6733c088-a507-4694-aabf-eda6cb99b5c4/appsinfo/web";
+  makeDirs(info);
+  const std::string key = listDir(layout_.treesDir()).at(0);
+  writeFilePlain(info / "tree", layout_.erofsFile(key).string() + "\n");
+  EXPECT_EQ(gc(2h).trees, 0U);
+  removeTree(layout_.podsDir());
+  EXPECT_EQ(gc(2h).trees, 1U);
+}
+
 TEST_F(CareTest, ATreeIsMadeOfDependenciesInTheStore) {
   const std::string base = imageTar("example.com/base", {}, "base");
   ingestSigned(base);
