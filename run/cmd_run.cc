@@ -121,7 +121,7 @@ std::vector<AppSource> bringToRun(Pod& pod, const Plan& plan, const Stage1& stag
     std::vector<AppSource> sources;
     for (const schema::RuntimeApp& app : plan.manifest.apps) {
       sources.push_back(
-          {app.name, plan.imageManifests.at(app.image.id), images.renderedRoot(app.image.id)});
+          {app.name, plan.imageManifests.at(app.image.id), images.appRoot(app.image.id)});
     }
     preparePod(pod, plan.manifest, stage1, sources);
     enterMountNamespace();

@@ -14,6 +14,7 @@
 #include "core/base/process.h"
 #include "core/base/strings.h"
 #include "core/cli/tool.h"
+#include "run/erofs_mount.h"
 
 namespace actool::run {
 namespace {
@@ -67,6 +68,26 @@ std::string rewoundText(const UniqueFd& fd, std::string_view what) {
   return readAll(fd.get(), kMaxAnswer, what);
 }
 
+struct Answer {
+  ExitStatus status;
+  std::string out;
+  std::string messages;
+};
+
+// What actool-image says, with its messages held back: they may be no news to the user. Files in
+// memory take both without a reader that could stall either.
+Answer askImage(const cli::Globals& globals, const std::vector<std::string>& arguments) {
+  const UniqueFd out = memoryFile("actool-image-out");
+  const UniqueFd messages = memoryFile("actool-image-err");
+  SpawnOptions options;
+  options.argv = cli::toolCommand("actool-image", globals, arguments);
+  const UniqueFd null = openFile("/dev/null", 0);
+  options.fds = {{0, null.get()}, {1, out.get()}, {2, messages.get()}};
+  const ExitStatus status = Child::spawn(options).wait();
+  return {status, rewoundText(out, "actool-image's answer"),
+          rewoundText(messages, "actool-image's messages")};
+}
+
 schema::ImageId onlyId(std::string_view answer, std::string_view tool, std::string_view what) {
   std::optional<schema::ImageId> id;
   for (const std::string_view line : split(answer, '\n')) {
@@ -104,23 +125,16 @@ schema::ImageId Images::find(std::string_view text) {
 }
 
 std::optional<schema::ImageId> Images::resolve(std::string_view text) {
-  // The answer and the complaint are kept apart, so that "not found" can stay unsaid when
-  // fetching comes next. Files in memory take both without a reader that could stall either.
-  const UniqueFd out = memoryFile("resolve-out");
-  const UniqueFd complaint = memoryFile("resolve-err");
-  SpawnOptions options;
-  options.argv = cli::toolCommand("actool-image", globals_, {"resolve", std::string(text)});
-  const UniqueFd null = openFile("/dev/null", 0);
-  options.fds = {{0, null.get()}, {1, out.get()}, {2, complaint.get()}};
-  const ExitStatus status = Child::spawn(options).wait();
+  // "Not found" stays unsaid: fetching may come next.
+  const Answer answer = askImage(globals_, {"resolve", std::string(text)});
+  const ExitStatus& status = answer.status;
   if (!status.signaled && status.value == static_cast<int>(ExitCode::notFound)) return std::nullopt;
-  writeAll(STDERR_FILENO, rewoundText(complaint, "actool-image's messages"), "standard error");
+  writeAll(STDERR_FILENO, answer.messages, "standard error");
   if (!status.ok()) {
     throw Error(fmt::format("looking up {}: actool-image {}", printable(text), status.describe()),
                 {}, exitCodeOf(status));
   }
-  const std::string answer = rewoundText(out, "actool-image's answer");
-  const record::Record record = record::parseLine(trim(answer));
+  const record::Record record = record::parseLine(trim(answer.out));
   const auto* image = std::get_if<record::Image>(&record);
   if (image == nullptr) throw Error("actool-image resolve answered with no image record");
   return image->id;
@@ -177,6 +191,26 @@ std::vector<schema::ImageId> Images::fromRecords(int fd) {
         record));
   });
   return ids;
+}
+
+std::optional<cas::MountableImage> Images::makeMountable(const schema::ImageId& id) {
+  const Answer answer = askImage(globals_, {"render", "--as=erofs", id.str()});
+  if (!answer.status.ok()) {
+    log::debug("{} can't be mounted, its tree is unpacked: {}", id.shortForm(),
+               printable(trim(answer.messages)));
+    return std::nullopt;
+  }
+  return store_.mountable(id);
+}
+
+AppRoot Images::appRoot(const schema::ImageId& id) {
+  auto image = store_.mountable(id);
+  if (!image && !store_.renderedRoot(id)) image = makeMountable(id);
+  if (image) {
+    UniqueFd mount = tryMountErofs(openErofsFiles(*image), "image " + id.shortForm());
+    if (mount) return {image->metadata, std::move(mount)};
+  }
+  return {renderedRoot(id), {}};
 }
 
 Path Images::renderedRoot(const schema::ImageId& id) {

@@ -2,11 +2,13 @@
 // has no database and no network.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cas/layout.h"
+#include "core/base/fd.h"
 #include "core/cli/globals.h"
 #include "core/record/record.h"
 #include "core/schema/image_id.h"
@@ -15,6 +17,12 @@ namespace actool::run {
 
 enum class PullPolicy { onlyNew, update, never };   // rkt's "new", "update", "never"
 PullPolicy parsePullPolicy(std::string_view word);  // throws UsageError
+
+// What an app's root is made of: a directory, or a detached mount.
+struct AppRoot {
+  Path tree;       // "<store>/trees/<key>/rootfs", or ".../erofs" when there is a mount
+  UniqueFd mount;  // none: `tree` is the directory
+};
 
 class Images {
  public:
@@ -36,12 +44,16 @@ class Images {
   // arguments are fetched or found.
   std::vector<schema::ImageId> fromRecords(int fd);
 
-  // The root of the rendered tree, rendered by `actool-image render` when there is none yet.
+  // The image's tree, mounted where it can be, and otherwise unpacked. To be called before this
+  // process has the pod's mount namespace (erofs_mount.h).
+  AppRoot appRoot(const schema::ImageId& id);
+  // The root of the unpacked tree, made by `actool-image render` when there is none yet.
   Path renderedRoot(const schema::ImageId& id);
 
  private:
   schema::ImageId fromRecord(record::Image image);
   schema::ImageId fetchRecord(const record::Discovered& discovered);
+  std::optional<cas::MountableImage> makeMountable(const schema::ImageId& id);
 
   const cli::Globals& globals_;
   PullPolicy policy_;

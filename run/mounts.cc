@@ -100,11 +100,10 @@ void copyTree(const Path& source, const Path& target) {
   }
 }
 
-void copyDirAttributes(const Path& model, const Path& directory) {
-  const UniqueFd from = openFile(model.string(), O_PATH | O_DIRECTORY);
+void copyDirAttributes(int model, const Path& directory) {
   const UniqueFd to = openFile(directory.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   struct stat info {};
-  if (::fstat(from.get(), &info) != 0) throwErrno("looking at " + model.string());
+  if (::fstat(model, &info) != 0) throwErrno("looking at the model of " + directory.string());
   const timespec times[2] = {info.st_atim, info.st_mtim};
   if (::fchown(to.get(), info.st_uid, info.st_gid) != 0 ||
       ::fchmod(to.get(), info.st_mode & 07777) != 0 || ::futimens(to.get(), times) != 0) {

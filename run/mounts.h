@@ -41,8 +41,9 @@ int tryEnterMountNamespace() noexcept;
 // modes, times, hard links, extended attributes, devices; links are copied, not followed.
 void copyTree(const Path& source, const Path& target);
 
-// Gives `directory` the owner, the mode and the times of the directory `model`.
-void copyDirAttributes(const Path& model, const Path& directory);
+// Gives `directory` the owner, the mode and the times of the directory that `model` has open (it
+// may be an O_PATH descriptor).
+void copyDirAttributes(int model, const Path& directory);
 
 // Unmounts, deepest first, everything mounted below `directory` in this mount namespace.
 void unmountBelow(const Path& directory);

@@ -8,7 +8,8 @@
 //     pid | ppid                              written by stage1: decimal PID in the host's view;
 //                                             its mtime is the start time
 //     appsinfo/<app>/manifest                 the image's manifest, bytes as in the image
-//     appsinfo/<app>/tree                     absolute path of the rendered tree's root
+//     appsinfo/<app>/tree                     absolute path of what the app lies on:
+//                                             <store>/trees/<key>/erofs or .../rootfs
 //     stage1/manifest                         the stage1's image manifest
 //     stage1/tree                             absolute path of the stage1's own root, the lower
 //                                             layer of the overlay; absent when it was copied
@@ -20,6 +21,8 @@
 //     stage1/rootfs/rkt/env/<app>             reserved for stage1
 //     overlay/stage1/work/                    overlay's work directory for stage1/rootfs
 //     overlay/<app>.app/{upper,work}/         the app's upper layer and work directory
+//     overlay/<app>.app/lower/                where the app's image is mounted, in the pod's mount
+//                                             namespace, unless its tree was unpacked
 //     sharedVolumes/<volume>/                 volumes of kind "empty"
 //     netns, subcgroup                        reserved for stage1
 //
@@ -90,6 +93,7 @@ class PodLayout {
   }
   Path appUpper(const schema::AcName& app) const { return appOverlayDir(app) / "upper"; }
   Path appWork(const schema::AcName& app) const { return appOverlayDir(app) / "work"; }
+  Path appLower(const schema::AcName& app) const { return appOverlayDir(app) / "lower"; }
 
   Path sharedVolumesDir() const { return dir_ / "sharedVolumes"; }
   Path sharedVolume(const schema::AcName& volume) const {

@@ -13,6 +13,7 @@
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "run/erofs_mount.h"
 #include "run/mounts.h"
 
 extern "C" char** environ;
@@ -30,6 +31,10 @@ void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
       ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
     throwErrno("setting owner and mode of volume " + volume.name.str());
   }
+}
+
+UniqueFd openDir(const Path& path) {
+  return openFile(path.string(), O_PATH | O_DIRECTORY);
 }
 
 // Lays an overlay, or copies. False: copied.
@@ -60,13 +65,18 @@ void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage
   for (const AppSource& app : apps) {
     makeDirs(layout.appInfoDir(app.name), 0755);
     writeFilePlain(layout.appManifest(app.name), app.imageManifest);
-    writeFilePlain(layout.appTreeFile(app.name), app.tree.string() + "\n");
+    writeFilePlain(layout.appTreeFile(app.name), app.root.tree.string() + "\n");
     makeDirs(layout.appRootfs(app.name), 0755);
     makeDirs(layout.appUpper(app.name), 0755);
     makeDirs(layout.appWork(app.name), 0700);
-    copyDirAttributes(app.tree, layout.appUpper(app.name));
+    if (app.root.mount) {
+      makeDirs(layout.appLower(app.name), 0700);
+      copyDirAttributes(app.root.mount.get(), layout.appUpper(app.name));
+    } else {
+      copyDirAttributes(openDir(app.root.tree).get(), layout.appUpper(app.name));
+    }
   }
-  copyDirAttributes(stage1.rootfs, layout.stage1Rootfs());
+  copyDirAttributes(openDir(stage1.rootfs).get(), layout.stage1Rootfs());
 
   for (const schema::Volume& volume : manifest.volumes)
     makeEmptyVolume(layout, volume);
@@ -87,8 +97,13 @@ void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSourc
     }
   }
   for (const AppSource& app : apps) {
+    Path lower = app.root.tree;
+    if (app.root.mount) {
+      lower = layout.appLower(app.name);
+      attachMount(app.root.mount, lower);
+    }
     mountOrCopy(
-        {app.tree, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},
+        {lower, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},
         overlayWanted, "app " + app.name.str());
   }
 }

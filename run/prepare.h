@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/schema/pod_manifest.h"
+#include "run/images.h"
 #include "run/pod.h"
 #include "run/stage1.h"
 
@@ -14,7 +15,7 @@ namespace actool::run {
 struct AppSource {
   schema::AcName name;
   std::string imageManifest;  // the bytes
-  Path tree;                  // the rendered tree's root
+  AppRoot root;
 };
 
 // The pod's manifest and its time of creation. To be written before anything else: garbage
