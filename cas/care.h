@@ -24,9 +24,10 @@ struct VerifyReport {
   std::optional<trust::TrustDecision> signature;  // good, and its key trusted for the name now
 };
 
-// Reads the image's files anew: the tar against the ID, the manifest against the tar, the file as
-// distributed against its digest and, where there is a signature, against that and today's
-// keystore. TrustError naming the first thing that is wrong.
+// Reads the image's files anew: the tar against the ID, the manifest against the tar, metadata
+// that is mounted against what the tars make, the file as distributed against its digest and, where
+// there is a signature, against that and today's keystore. TrustError naming the first thing that
+// is wrong.
 VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
                          const trust::Keystore& keystore, trust::SignatureVerifier& verifier);
 
@@ -55,11 +56,13 @@ struct FsckReport {
   std::vector<std::string> broken;  // one line for each image that is not whole
   std::uint64_t entriesAdded = 0;
   std::uint64_t entriesRemoved = 0;
-  bool indexReplaced = false;  // it could not be opened
+  bool indexReplaced = false;                // it could not be opened
+  std::vector<std::string> metadataDropped;  // as dropBadMetadata() says
 };
 
 // Compares every image's files with what image.json says of them (sizes; verifyImage() reads the
 // bytes), and makes the index what the image.json files say. Broken images are left out of it.
+// Metadata that must not be mounted is removed.
 FsckReport checkStore(const StoreLayout& layout);
 
 }  // namespace actool::cas

@@ -5,6 +5,7 @@
 
 #include "cas/care.h"
 #include "cas/image_commands.h"
+#include "cas/tree_care.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -58,6 +59,7 @@ int remove(const std::vector<std::string>& arguments, bool force, const cli::Glo
     writer.remove(id);
     log::info("removed image {}", id.str());
   }
+  if (force) dropMetadataOver(writer.layout(), ids);
   return 0;
 }
 
@@ -152,6 +154,8 @@ int fsck(const cli::Globals& globals) {
   const FsckReport report = checkStore(storeOf(globals));
   for (const auto& line : report.broken)
     log::error("{}", line);
+  for (const auto& line : report.metadataDropped)
+    log::warn("removed metadata that is made again when it is needed: {}", line);
   log::info("{} images, {} of them broken; {} index entries added, {} removed{}", report.images,
             report.broken.size(), report.entriesAdded, report.entriesRemoved,
             report.indexReplaced ? "; the index was made anew" : "");
@@ -190,9 +194,10 @@ std::vector<cli::Subcommand> careSubcommands() {
   list.push_back(
       {.name = "image verify",
        .summary = "Check images of the store against their IDs and signatures",
-       .details = "Reads every byte: the tar against the image ID, the file as distributed against "
-                  "its digest, and the signature against the keys that are trusted now. All "
-                  "images when none is named. Exit code 253 when one fails.\n\n"
+       .details = "Reads every byte: the tar against the image ID, what is mounted of it against "
+                  "what it makes, the file as distributed against its digest, and the signature "
+                  "against the keys that are trusted now. All images when none is named. Exit "
+                  "code 253 when one fails.\n\n"
                   "Example:\n    actool image verify example.com/web",
        .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto words = std::make_shared<Words>();
@@ -219,7 +224,8 @@ std::vector<cli::Subcommand> careSubcommands() {
       {.name = "image fsck",
        .summary = "Check the store's files and rebuild its index from them",
        .details = "Names every image that is not whole; exit code 254 when there is one. Checks "
-                  "sizes, not bytes: see 'actool image verify'.\n\n"
+                  "sizes, not bytes: see 'actool image verify'. Metadata that must not be mounted "
+                  "is removed; it is made again when it is needed.\n\n"
                   "Example:\n    actool image fsck",
        .setup = [](cli::Options& /*app*/, cli::Globals& globals) -> std::function<int()> {
          return [&globals] { return fsck(globals); };

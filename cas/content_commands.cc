@@ -159,7 +159,7 @@ int render(const ExtractOptions& options, const cli::Globals& globals) {
     if (erofs) {
       const ErofsTree tree = makeErofsInStore(layout, image.id);
       sayNotes(tree.report);
-      cli::print(tree.image.metadata.string() + "\n");
+      cli::print(tree.metadata.string() + "\n");
     } else {
       const RenderedTree tree = renderInStore(layout, image.id);
       sayNotes(tree.report);

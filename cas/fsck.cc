@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cas/care.h"
+#include "cas/tree_care.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
 #include "core/base/log.h"
@@ -95,6 +96,7 @@ FsckReport checkStore(const StoreLayout& layout) {
     ++report.entriesAdded;
   }
   if (!batch.empty()) index->commit(batch);
+  report.metadataDropped = dropBadMetadata(layout);
   return report;
 }
 

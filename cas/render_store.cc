@@ -29,6 +29,11 @@ void syncFileSystem(const Path& dir) {
   if (::syncfs(fd.get()) != 0) throwErrno("flushing " + dir.string() + " to disk");
 }
 
+void syncFile(const Path& file) {
+  const UniqueFd fd = openFile(file.string(), O_RDONLY);
+  if (::fsync(fd.get()) != 0) throwErrno("flushing " + file.string() + " to disk");
+}
+
 // Points the image's `tree` link at the tree. Under the store's lock, so that gc does not
 // see the tree without the link.
 void link(const StoreLayout& layout, const schema::ImageId& id, const std::string& key) {
@@ -113,29 +118,6 @@ LayerDevices devicesOf(const std::vector<RenderLayer>& layers) {
   return result;
 }
 
-RenderReport writeMetadata(const std::vector<RenderLayer>& layers, const LayerDevices& devices,
-                           const Path& metadata) {
-  RenderTree tree;
-  std::vector<UniqueFd> owners;
-  std::vector<ErofsDevice> tars;
-  std::vector<std::uint64_t> sizes;
-  for (const auto& device : devices.devices) {
-    owners.push_back(openFile(device.tar.string(), O_RDONLY));
-    // The first half of the image ID's digits.
-    tars.push_back(
-        {device.image.tarDigest().hex().substr(0, 64), device.size, owners.back().get()});
-    sizes.push_back(device.size);
-  }
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    tree.addLayer(tars[devices.ofLayer[i]].tar, layers[i]);
-  tree.prune();
-  const UniqueFd fd = openFile(metadata.string(), O_RDWR | O_CREAT | O_EXCL, 0600);
-  RenderReport report = writeErofs(tree, tars, devices.ofLayer, fd.get());
-  checkErofs(fd.get(), sizes);
-  if (::fsync(fd.get()) != 0) throwErrno("flushing " + metadata.string() + " to disk");
-  return report;
-}
-
 }  // namespace
 
 schema::ImageId StoreResolver::resolve(const schema::Dependency& dependency) {
@@ -169,6 +151,29 @@ std::string treeKey(const std::vector<RenderLayer>& layers) {
   return "sha256-" + hasher.finish().hex();
 }
 
+RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir) {
+  const LayerDevices devices = devicesOf(layers);
+  RenderTree tree;
+  std::vector<UniqueFd> owners;
+  std::vector<ErofsDevice> tars;
+  std::vector<std::uint64_t> sizes;
+  for (const auto& device : devices.devices) {
+    owners.push_back(openFile(device.tar.string(), O_RDONLY));
+    // The first half of the image ID's digits.
+    tars.push_back(
+        {device.image.tarDigest().hex().substr(0, 64), device.size, owners.back().get()});
+    sizes.push_back(device.size);
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    tree.addLayer(tars[devices.ofLayer[i]].tar, layers[i]);
+  tree.prune();
+  writeFilePlain(dir / "devices", formatDevices(devices.devices), 0600);
+  const UniqueFd metadata = openFile((dir / "erofs").string(), O_RDWR | O_CREAT | O_EXCL, 0600);
+  RenderReport report = writeErofs(tree, tars, devices.ofLayer, metadata.get());
+  checkErofs(metadata.get(), sizes);
+  return report;
+}
+
 RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id) {
   StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
@@ -185,17 +190,14 @@ ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id)
   StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
-  LayerDevices devices = devicesOf(layers);
   RenderReport report = makeOnce(layout, id, key, {"devices", "erofs"}, [&](const Path& made) {
-    RenderReport written = withContext(
-        "making EROFS metadata", [&] { return writeMetadata(layers, devices, made / "erofs"); });
-    writeFileAtomic(made / "devices", formatDevices(devices.devices), 0600);
+    RenderReport written =
+        withContext("making EROFS metadata", [&] { return writeErofsOf(layers, made); });
+    syncFile(made / "devices");
+    syncFile(made / "erofs");
     return written;
   });
-  return {.image = {.tree = layout.treeDir(key),
-                    .metadata = layout.erofsFile(key),
-                    .devices = std::move(devices.devices)},
-          .report = std::move(report)};
+  return {.metadata = layout.erofsFile(key), .report = std::move(report)};
 }
 
 }  // namespace actool::cas

@@ -44,13 +44,17 @@ struct RenderedTree {
 // there at any instant.
 RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id);
 
+// Writes `erofs` and `devices` (docs/store-format.md) of the tree into `dir`: its EROFS metadata
+// over the tars of its layers, each of them one extra device, checked. Error when EROFS can't hold
+// it. Syncs nothing.
+RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir);
+
 struct ErofsTree {
-  MountableImage image;
+  Path metadata;        // StoreReader::mountable() has the rest
   RenderReport report;  // empty when it was there already
 };
 
-// The same tree as EROFS metadata over the tars of its layers, each of them one extra device,
-// checked. Error when EROFS can't hold it: render it then.
+// The same tree as such metadata. Error when EROFS can't hold it: render it then.
 ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id);
 
 }  // namespace actool::cas

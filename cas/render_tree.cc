@@ -33,8 +33,6 @@ bool pruneBelow(RenderNode& node) {
 }  // namespace
 
 std::size_t RenderTree::addInode(TarEntry entry) {
-  entry.path.clear();
-  entry.path.shrink_to_fit();
   inodes_.push_back({std::move(entry), layers_});
   return inodes_.size() - 1;
 }
@@ -66,13 +64,14 @@ void RenderTree::addLayer(int tarFd, const RenderLayer& layer) {
   // a whitelist leaves that out.
   std::unordered_map<std::string, std::size_t> files;
   while (auto entry = reader.next()) {
-    const std::string called = inQuotes(entry->path);
+    const std::string called = std::move(entry->path);
+    entry->path.clear();
     const auto refuse = [&](const std::string& why) {
-      throw TrustError("entry " + called + " of " + layer.tar.string() + ": " + why);
+      throw TrustError("entry " + inQuotes(called) + " of " + layer.tar.string() + ": " + why);
     };
     std::string path;
     try {
-      path = normalPath(entry->path);
+      path = normalPath(called);
     } catch (const Error& error) {
       refuse(error.what());
     }

@@ -6,6 +6,7 @@
 
 #include "cas/aci_input.h"
 #include "cas/care.h"
+#include "cas/tree_care.h"
 #include "core/base/error.h"
 #include "core/base/fd.h"
 
@@ -45,6 +46,7 @@ VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
         fmt::format("{} is not the manifest in the tar", layout.manifestFile(image.id).string()),
         "remove the image and fetch it again");
   }
+  verifyMetadata(layout, image.id);
 
   VerifyReport report;
   if (!image.distributed.kept) return report;

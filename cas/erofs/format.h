@@ -158,8 +158,8 @@ static_assert(sizeof(Dirent) == 12 && alignof(Dirent) == 1);
 // Dirent::type of a st_mode; 0 for what is no kind of file.
 std::uint8_t direntType(std::uint32_t mode);
 
-// A device number as inodes have it. Majors have 12 bits and minors 20.
-inline constexpr std::uint32_t kMaxMajor = 0xfff, kMaxMinor = 0xfffff;
+// A device number as inodes have it: majors have 12 bits and minors 20, and TarReader takes no
+// larger ones.
 constexpr std::uint32_t deviceNumber(std::uint32_t major, std::uint32_t minor) {
   return (minor & 0xffU) | (major << 8) | ((minor & ~0xffU) << 12);
 }

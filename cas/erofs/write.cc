@@ -204,9 +204,6 @@ class Writer {
     } else if (entry->type == TarType::regular) {
       placeFile(node);
     } else {
-      if (entry->deviceMajor > kMaxMajor || entry->deviceMinor > kMaxMinor) {
-        throw Error("a device number that is too large for EROFS");
-      }
       if (entry->type != TarType::fifo) {
         node.data = deviceNumber(entry->deviceMajor, entry->deviceMinor);
       }

@@ -4,26 +4,12 @@ and extracting against what GNU tar makes of the same archive."""
 import json
 import os
 import pathlib
-import subprocess
 import tarfile
 
 import harness
-from harness import Entry, directory, hardlink, symlink
+from harness import Entry, directory, hardlink, snapshot, symlink
 
 ANYTHING = harness.manifest("example.com/web", exec=["/bin/true"])
-
-
-def snapshot(root):
-    """Everything about a tree that matters, as text; times of directories included."""
-    script = r"""
-    set -e
-    find . -mindepth 1 \( -type d -printf '%P|%y|%m|%U|%G|%T@\n' -o -printf '%P|%y|%m|%U|%G|%s|%T@|%l|%n\n' \) | LC_ALL=C sort
-    find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
-    find . -print0 | LC_ALL=C sort -z | xargs -0 -r getfattr -h -d -m - --absolute-names -e hex
-    find . \( -type c -o -type b \) -exec stat -c '%n %t %T' {} + | LC_ALL=C sort
-    find . -type f -links +1 -printf '%i %P\n' | LC_ALL=C sort -k2 | awk '{ if (!($1 in n)) n[$1] = NR; print n[$1], $2 }'
-    """
-    return subprocess.run(["bash", "-c", script], cwd=root, check=True, stdout=subprocess.PIPE).stdout.decode()
 
 
 class Layout(harness.TestCase):

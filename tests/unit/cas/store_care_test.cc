@@ -1,4 +1,5 @@
 // Removing, garbage collection, repair, verification, and what a crash leaves.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -7,6 +8,7 @@
 #include "cas/care.h"
 #include "cas/ingest_slot.h"
 #include "cas/render_store.h"
+#include "cas/tree_care.h"
 #include "tests/unit/cas/store_test_support.h"
 
 namespace actool::cas {
@@ -246,6 +248,47 @@ TEST_F(CareTest, VerifyReadsEveryByte) {
   keystore_.disable(dir_.path() / "config",
                     trust::TrustRule{schema::AcIdentifier::parse("example.com")}, kFingerprint);
   EXPECT_NE(refusal(), "(no error)");
+}
+
+TEST_F(CareTest, AnImportMakesMetadataToMount) {
+  ingestSigned(packed_);
+  const auto mountable = StoreReader(layout_).mountable(id_);
+  ASSERT_TRUE(mountable);
+  EXPECT_TRUE(actool::exists(mountable->metadata));
+  ASSERT_EQ(mountable->devices.size(), 1U);
+  EXPECT_EQ(mountable->devices[0].tar, layout_.tarBlob(id_));
+  EXPECT_EQ(mountable->devices[0].size, tar_.size());
+  EXPECT_TRUE(checkStore(layout_).metadataDropped.empty());
+  verifyMetadata(layout_, id_);
+}
+
+TEST_F(CareTest, MetadataThatDoesNotFitItsTarsGoes) {
+  ingestSigned(packed_);
+  const auto mountable = StoreReader(layout_).mountable(id_);
+  const std::string devices = readFile(mountable->tree / "devices", 1000);
+  const std::string metadata = readFile(mountable->metadata, 1 << 20);
+  const auto dropped = [&] {
+    const auto lines = checkStore(layout_).metadataDropped;
+    EXPECT_EQ(lines.empty(), actool::exists(mountable->metadata));
+    EXPECT_EQ(lines.empty(), actool::exists(mountable->tree / "devices"));
+    makeErofsInStore(layout_, id_);
+    EXPECT_EQ(readFile(mountable->metadata, 1 << 20), metadata);
+    return lines.empty() ? std::string() : lines.at(0);
+  };
+  EXPECT_EQ(dropped(), "");
+  writeFilePlain(mountable->tree / "devices", "nonsense\n");
+  EXPECT_THAT(dropped(), testing::HasSubstr("is not an image ID"));
+  removeTree(mountable->tree / "devices");
+  EXPECT_THAT(dropped(), testing::HasSubstr("devices"));
+  writeFilePlain(mountable->tree / "devices", devices + devices);
+  EXPECT_THAT(dropped(), testing::HasSubstr("bad EROFS metadata"));
+  writeFilePlain(mountable->metadata, "");
+  EXPECT_THAT(dropped(), testing::HasSubstr("bad EROFS metadata"));
+  std::string flipped = metadata;
+  flipped[flipped.size() - 1] = 'x';
+  writeFilePlain(mountable->metadata, flipped);
+  EXPECT_THAT(messageOf([&] { verifyMetadata(layout_, id_); }),
+              testing::HasSubstr("is not what its tars make"));
 }
 
 }  // namespace

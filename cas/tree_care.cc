@@ -1,0 +1,117 @@
+#include "cas/tree_care.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "cas/erofs/check.h"
+#include "cas/render_store.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+namespace actool::cas {
+
+namespace {
+
+constexpr std::size_t kMaxDevicesBytes = 1 << 20;
+
+std::vector<MountableDevice> devicesOfTree(const StoreLayout& layout, const std::string& key) {
+  const Path file = layout.devicesFile(key);
+  return parseDevices(layout, readFile(file, kMaxDevicesBytes), file.string());
+}
+
+void drop(const StoreLayout& layout, const std::string& key) {
+  // By the first name the form is whole.
+  removeTree(layout.erofsFile(key));
+  removeTree(layout.devicesFile(key));
+}
+
+template <typename Fn>
+void forEachMetadata(const StoreLayout& layout, Fn&& fn) {
+  for (const auto& key : listDir(layout.treesDir())) {
+    if (!key.ends_with(".lock") && actool::exists(layout.erofsFile(key))) fn(key);
+  }
+}
+
+void check(const StoreLayout& layout, const std::string& key) {
+  std::vector<std::uint64_t> sizes;
+  for (const auto& device : devicesOfTree(layout, key)) {
+    struct stat info {};
+    if (::stat(device.tar.c_str(), &info) != 0) throwErrno("looking at " + device.tar.string());
+    if (static_cast<std::uint64_t>(info.st_size) != device.size) {
+      throw Error(fmt::format("{} does not have {} bytes", device.tar.string(), device.size));
+    }
+    sizes.push_back(device.size);
+  }
+  checkErofs(openFile(layout.erofsFile(key).string(), O_RDONLY | O_NOFOLLOW).get(), sizes);
+}
+
+bool sameContent(int one, int other) {
+  std::array<std::byte, 64 << 10> left{};
+  std::array<std::byte, 64 << 10> right{};
+  while (true) {
+    const std::size_t got = readFull(one, left, "EROFS metadata");
+    if (readFull(other, right, "EROFS metadata") != got) return false;
+    if (got == 0) return true;
+    if (!std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(got), right.begin())) {
+      return false;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> dropBadMetadata(const StoreLayout& layout) {
+  std::vector<std::string> dropped;
+  forEachMetadata(layout, [&](const std::string& key) {
+    try {
+      check(layout, key);
+    } catch (const Error& error) {
+      drop(layout, key);
+      dropped.push_back(fmt::format("{}: {}", layout.erofsFile(key).string(), error.what()));
+    }
+  });
+  return dropped;
+}
+
+void dropMetadataOver(const StoreLayout& layout, const std::vector<schema::ImageId>& images) {
+  forEachMetadata(layout, [&](const std::string& key) {
+    try {
+      const auto devices = devicesOfTree(layout, key);
+      const bool gone = std::any_of(devices.begin(), devices.end(), [&](const auto& device) {
+        return std::find(images.begin(), images.end(), device.image) != images.end();
+      });
+      if (gone) drop(layout, key);
+    } catch (const Error& error) {
+      log::warn("{}; 'actool image fsck' removes it", error.what());
+    }
+  });
+}
+
+void verifyMetadata(const StoreLayout& layout, const schema::ImageId& id) {
+  const auto mountable = StoreReader(layout).mountable(id);
+  if (!mountable) return;
+  StoreResolver resolver(layout);
+  std::vector<RenderLayer> layers;
+  try {
+    layers = planRender(id, resolver);
+  } catch (const NotFoundError&) {
+    return;
+  }
+  if (mountable->tree.filename() != treeKey(layers)) return;
+  const TempDir made(tempRoot(), "actool-verify.");  // the store may be on a read-only disk
+  writeErofsOf(layers, made.path());
+  const UniqueFd fresh = openFile((made.path() / "erofs").string(), O_RDONLY);
+  const UniqueFd stored = openFile(mountable->metadata.string(), O_RDONLY);
+  if (readFile(made.path() / "devices", kMaxDevicesBytes) != formatDevices(mountable->devices) ||
+      !sameContent(fresh.get(), stored.get())) {
+    throw TrustError(mountable->metadata.string() + " is not what its tars make",
+                     "remove that file, it is made again");
+  }
+}
+
+}  // namespace actool::cas

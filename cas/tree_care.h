@@ -1,0 +1,25 @@
+// Keeping the EROFS forms of trees (render_store.h) in order. They are made of the tars and can
+// be made again at any time, so what is wrong with one is mended by taking it away.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cas/layout.h"
+#include "core/schema/image_id.h"
+
+namespace actool::cas {
+
+// Both of the following are called under the store's lock.
+
+// Checks all of them: the metadata as checkErofs() does, the tars by their sizes. Removes those
+// that do not pass; a line for each, naming tree and reason.
+std::vector<std::string> dropBadMetadata(const StoreLayout& layout);
+// Removes those over the tars of `images`, which are gone from the store.
+void dropMetadataOver(const StoreLayout& layout, const std::vector<schema::ImageId>& images);
+
+// Makes the metadata of the image anew and compares. TrustError when what is in the store is
+// anything else. Nothing when there is none, or when its dependencies are not what they were.
+void verifyMetadata(const StoreLayout& layout, const schema::ImageId& id);
+
+}  // namespace actool::cas
