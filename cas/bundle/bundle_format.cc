@@ -241,12 +241,6 @@ std::vector<ListedPiece> ImageList::pieces() const {
   return all;
 }
 
-bool ImageList::knows(const schema::ImageId& id) const {
-  const auto same = [&](const auto& image) { return image.id == id; };
-  return std::any_of(images.begin(), images.end(), same) ||
-         std::any_of(assumed.begin(), assumed.end(), same);
-}
-
 Digest setOf(std::string_view imagesJson) {
   return digestOf(DigestAlgorithm::sha512, imagesJson);
 }

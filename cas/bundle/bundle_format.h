@@ -92,8 +92,6 @@ struct ImageList {
   // Every piece of the files, once, in the order of the images: the order in which volumes have
   // them, and by which VolumeHeader counts.
   std::vector<ListedPiece> pieces() const;
-  // Whether `id` is among `images` or `assumed`.
-  bool knows(const schema::ImageId& id) const;
 };
 
 // What a set is called: the SHA-512 of its images.json.
@@ -106,7 +104,7 @@ struct VolumeHeader {
   std::vector<std::uint64_t> starts;  // for each volume the index of its first piece; ascending
 
   std::string dump() const;
-  // Throws TrustError; for a later version, Error that says so.
+  // Throws TrustError.
   static VolumeHeader parse(std::string_view text, const BundleLimits& limits = {});
   // The volume that has the piece of that index, counted from 1.
   std::uint64_t volumeOf(std::uint64_t piece) const;

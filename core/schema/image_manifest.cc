@@ -47,7 +47,7 @@ ImageManifest ImageManifest::fromJson(const Json& object) {
   ImageManifest manifest(std::move(version),
                          withContext("name", [&] { return AcIdentifier::parse(name); }));
   members.with("labels", [&](const Json& list) { manifest.labels = Labels::fromJson(list); });
-  members.with("app", [&](const Json& app) { manifest.app = App::fromJson(app); });
+  members.with("app", [&](const Json& value) { manifest.app = App::fromJson(value); });
   manifest.dependencies = members.list<Dependency>("dependencies", dependencyFromJson);
   manifest.pathWhitelist = members.list<std::string>(
       "pathWhitelist", [](const Json& path) { return absolutePath(stringValue(path)); });
