@@ -35,7 +35,7 @@ int remove(const std::vector<std::string>& arguments, bool force, const cli::Glo
   // Before a store is created only to find nothing in it.
   for (const auto& argument : arguments) {
     const StoreView view(storeOf(globals));
-    if (view.reader().ids().empty()) view.catalog().resolve(argument);
+    if (!view.reader().version()) view.catalog().resolve(argument);
   }
   StoreWriter writer(storeOf(globals));
   std::vector<schema::ImageId> ids;

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
+#include "cas/index_entries.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/strings.h"
@@ -61,23 +63,6 @@ StoredImage parseValue(std::string_view key, std::string_view value) {
 
 }  // namespace
 
-std::string imageKey(const schema::ImageId& id) {
-  return std::string(kImagePrefix) + id.str();
-}
-
-// '\0' is in no name, so that "example.com/foo" is no prefix of "example.com/foobar".
-std::string nameKey(const schema::AcIdentifier& name, const schema::ImageId& id) {
-  return "name/" + name.str() + '\0' + id.str();
-}
-
-std::string sourceKey(std::string_view url) {
-  return "source/" + std::string(url);
-}
-
-std::string signatureKey(const Digest& sha256, const schema::ImageId& id) {
-  return "signature/" + sha256.hex() + '\0' + id.str();
-}
-
 std::vector<StoredImage> Catalog::list() const {
   std::vector<StoredImage> images;
   index_.forEach(kImagePrefix, [&](std::string_view key, std::string_view value) {
@@ -96,9 +81,8 @@ std::optional<StoredImage> Catalog::find(const schema::ImageId& id) const {
 
 std::vector<StoredImage> Catalog::named(const schema::AcIdentifier& name) const {
   std::vector<StoredImage> images;
-  index_.forEach("name/" + name.str() + '\0', [&](std::string_view key, std::string_view) {
-    const auto id = schema::ImageId::tryParse(key.substr(key.find('\0') + 1));
-    if (id) {
+  index_.forEach(namePrefix(name), [&](std::string_view key, std::string_view) {
+    if (const auto id = idInKey(key)) {
       if (auto image = find(*id)) images.push_back(std::move(*image));
     }
     return true;
@@ -106,21 +90,38 @@ std::vector<StoredImage> Catalog::named(const schema::AcIdentifier& name) const 
   return images;
 }
 
+std::vector<schema::ImageId> Catalog::dependentsOn(const schema::AcIdentifier& name,
+                                                   const schema::ImageId& id) const {
+  std::set<schema::ImageId> dependents;
+  for (const std::string& prefix : {needsPrefix(name), needsPrefix(id)}) {
+    index_.forEach(prefix, [&](std::string_view key, std::string_view) {
+      if (auto dependent = idInKey(key)) dependents.insert(std::move(*dependent));
+      return true;
+    });
+  }
+  return {dependents.begin(), dependents.end()};
+}
+
 std::optional<StoredImage> Catalog::bySignature(const Digest& sha256) const {
   std::optional<StoredImage> image;
-  index_.forEach("signature/" + sha256.hex() + '\0', [&](std::string_view key, std::string_view) {
-    if (const auto id = schema::ImageId::tryParse(key.substr(key.find('\0') + 1))) {
-      image = find(*id);
-    }
+  index_.forEach(signaturePrefix(sha256), [&](std::string_view key, std::string_view) {
+    if (const auto id = idInKey(key)) image = find(*id);
     return !image;
   });
   return image;
 }
 
 std::optional<StoredImage> Catalog::bySource(const std::string& url) const {
-  const auto value = index_.get(sourceKey(url));
-  if (!value) return std::nullopt;
-  return find(schema::ImageId::parse(*value));
+  std::string latest;
+  std::optional<schema::ImageId> id;
+  index_.forEach(sourcePrefix(url), [&](std::string_view key, std::string_view confirmed) {
+    if (!id || confirmed >= latest) {
+      id = idInKey(key);
+      latest = confirmed;
+    }
+    return true;
+  });
+  return id ? find(*id) : std::nullopt;
 }
 
 std::optional<StoredImage> Catalog::match(const schema::AppRef& ref) const {

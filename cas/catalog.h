@@ -16,13 +16,6 @@
 
 namespace actool::cas {
 
-// The index's keys. docs/store-format.md, Index.
-std::string imageKey(const schema::ImageId& id);
-std::string nameKey(const schema::AcIdentifier& name, const schema::ImageId& id);
-std::string sourceKey(std::string_view url);
-std::string signatureKey(const Digest& sha256, const schema::ImageId& id);
-inline constexpr std::string_view kImagePrefix = "image/";
-
 class Catalog {
  public:
   // Neither is owned; both have to outlive this object.
@@ -33,9 +26,12 @@ class Catalog {
   std::optional<StoredImage> find(const schema::ImageId& id) const;
   // Every image of that name.
   std::vector<StoredImage> named(const schema::AcIdentifier& name) const;
+  // Images with a dependency on an image of that name, or on exactly `id`.
+  std::vector<schema::ImageId> dependentsOn(const schema::AcIdentifier& name,
+                                            const schema::ImageId& id) const;
   // The image whose file as distributed has the detached signature of that digest.
   std::optional<StoredImage> bySignature(const Digest& sha256) const;
-  // The image that came from `url` last.
+  // Of the images that came from `url` the one that was confirmed to lie there last.
   std::optional<StoredImage> bySource(const std::string& url) const;
 
   // The image that matches: the one itself asked for without a version when `ref` has none,

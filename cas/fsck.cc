@@ -65,21 +65,9 @@ FsckReport checkStore(const StoreLayout& layout) {
       report.broken.push_back(fmt::format("{}: {}", id.str(), error.what()));
     }
   }
-  // Of several images from one URL the one that was confirmed last is what lies there.
-  std::map<std::string, std::pair<std::string, std::string>> latest;
-  std::map<std::string, std::string> expected;
-  for (const auto& image : images) {
-    IndexBatch batch;
-    putEntries(batch, image);
-    for (auto& [key, value] : batch.changes)
-      expected[key] = value.value_or("");
-    for (const auto& source : image.sources) {
-      auto& best = latest[sourceKey(source.url)];
-      best = std::max(best, {source.confirmed, image.id.str()});
-    }
-  }
-  for (const auto& [key, best] : latest)
-    expected[key] = best.second;
+  IndexEntries expected{{std::string(kFormatKey), std::string(kIndexFormat)}};
+  for (const auto& image : images)
+    expected.merge(entriesOf(reader, image.id));
 
   std::map<std::string, std::string> entries;
   const auto index = openOrReplace(layout, report.indexReplaced, entries);

@@ -81,14 +81,15 @@ class Collector {
   }
 
   void collectBlobs() {
-    const std::set<Path> needed = neededBlobs(writer_.reader());
-    for (const std::string_view algorithm : {"sha256", "sha512"}) {
+    const auto needed = neededBlobs(writer_);
+    for (const std::string algorithm : {"sha256", "sha512"}) {
       const Path top = layout_.dir() / "blobs" / algorithm;
       for (const auto& shard : listDir(top)) {
         for (const auto& entry : listDir(top / shard)) {
           const Path blob = top / shard / entry;
+          if (needed.contains(algorithm + ':' + entry)) continue;
           const auto state = look(blob);
-          if (needed.contains(blob) || !state) continue;
+          if (!state) continue;
           if (!state->old && !dropped_.contains(blob)) continue;
           removeTree(blob);
           ++report_.blobs;

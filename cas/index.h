@@ -43,6 +43,9 @@ class Index : public IndexReader {
  public:
   // Durable once it returns; seen by get() and forEach() from then on.
   virtual void commit(const IndexBatch& batch) = 0;
+  // Orders what many commits of one process left, so that readers open it fast. Others need not
+  // call it.
+  virtual void settle() = 0;
 };
 
 // RocksDB in `dir`, created when it is missing. Only under the store's lock: another process

@@ -16,6 +16,7 @@ namespace actool::cas {
 namespace {
 
 constexpr std::size_t kMaxVersionBytes = 64;
+constexpr std::string_view kVersionBeginning = "actool-store ";
 // A line takes some 150 bytes; rendering stops at 1024 layers.
 constexpr std::size_t kMaxDevicesBytes = 1 << 20;
 
@@ -58,14 +59,21 @@ std::string formatDevices(const std::vector<MountableDevice>& devices) {
   return text;
 }
 
-StoreReader::StoreReader(StoreLayout layout) : layout_(std::move(layout)) {
-  const auto version = tryReadFile(layout_.versionFile(), kMaxVersionBytes);
-  // No version file: nothing was ever stored here.
-  if (version && *version != kStoreVersion) {
-    throw Error(fmt::format("{}: unknown store version '{}'", layout_.versionFile().string(),
-                            printable(trim(*version))),
-                "use the release of actool that made it, or another --dir");
+std::string formatVersion(int version) {
+  return fmt::format("{}{}\n", kVersionBeginning, version);
+}
+
+int parseVersion(std::string_view text, std::string_view what) {
+  for (int version = 1; version <= kStoreVersion; ++version) {
+    if (text == formatVersion(version)) return version;
   }
+  throw Error(fmt::format("{}: unknown store version '{}'", what, printable(trim(text))),
+              "use the release of actool that made it, or another --dir");
+}
+
+StoreReader::StoreReader(StoreLayout layout) : layout_(std::move(layout)) {
+  const auto text = tryReadFile(layout_.versionFile(), kMaxVersionBytes);
+  if (text) version_ = parseVersion(*text, layout_.versionFile().string());
 }
 
 bool StoreReader::has(const schema::ImageId& id) const {

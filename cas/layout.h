@@ -2,7 +2,7 @@
 // Links no database: this is what `run` knows of the store. docs/store-format.md is the
 // specification of the files.
 //
-//   <dir>/version                          "actool-store 1\n"
+//   <dir>/version                          "actool-store 2\n"
 //   <dir>/lock                             the store's writer lock (flock)
 //   <dir>/blobs/sha512/<hh>/<hex>          files by digest: image tars
 //   <dir>/blobs/sha256/<hh>/<hex>          files by digest: images as distributed
@@ -38,8 +38,13 @@
 
 namespace actool::cas {
 
-// What the version file holds; any other content is refused.
-inline constexpr std::string_view kStoreVersion = "actool-store 1\n";
+// Of the stores that this release writes. Older ones it reads as they are, and brings them to this
+// one before it changes them; newer ones it refuses.
+inline constexpr int kStoreVersion = 2;
+
+// What the version file holds ("actool-store 2\n"), and back. Throws Error on anything else.
+std::string formatVersion(int version);
+int parseVersion(std::string_view text, std::string_view what);
 
 class StoreLayout {
  public:
@@ -91,13 +96,15 @@ std::vector<MountableDevice> parseDevices(const StoreLayout& layout, std::string
                                           std::string_view what);
 std::string formatDevices(const std::vector<MountableDevice>& devices);
 
-// Read-only, no lock, no database. Throws Error when the store's version is not known.
+// Read-only, no lock, no database. Throws Error when the store's version is newer than ours.
 // All else that fails throws SystemError.
 class StoreReader {
  public:
   explicit StoreReader(StoreLayout layout);
 
   const StoreLayout& layout() const { return layout_; }
+  // The version of the store's files; nothing when nothing was ever stored here.
+  std::optional<int> version() const { return version_; }
   bool has(const schema::ImageId& id) const;
   // The one image whose ID begins so: NotFoundError when none does, UsageError naming the
   // candidates when several do. Reads one directory.
@@ -120,6 +127,7 @@ class StoreReader {
 
  private:
   StoreLayout layout_;
+  std::optional<int> version_;
 };
 
 }  // namespace actool::cas

@@ -17,12 +17,14 @@ namespace actool::cas {
 
 namespace {
 
-// A writer holds the index for tens of milliseconds; a reader that finds it changing each
-// time for two seconds is not racing, something is broken.
-constexpr int kReadAttempts = 100;
-constexpr std::chrono::milliseconds kReadPause{20};
+// A writer opens the index within tens of milliseconds; a reader that finds it being opened each
+// time for so long is not racing, something is broken.
+constexpr std::chrono::seconds kReadPatience{30};
+constexpr std::chrono::milliseconds kReadPause{3};
 // So often opening fails on files that stay the same before the index is called damaged.
 constexpr int kDamagedAfter = 3;
+// So many tables of about one size are merged into one.
+constexpr std::size_t kMergeTables = 4;
 
 // RocksDB writes an information log into the database's directory, even when that is opened
 // read-only. Readers may not write there, and nobody reads it.
@@ -50,6 +52,9 @@ rocksdb::Options smallOptions() {
   options.write_buffer_size = 1 << 20;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 1;
+  // Merging in the background would be cut short with each of our short-lived processes, and
+  // never finish: settle() does it instead.
+  options.disable_auto_compactions = true;
   options.compression = rocksdb::kNoCompression;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
@@ -61,60 +66,49 @@ rocksdb::Options smallOptions() {
   options.max_file_opening_threads = 1;
   options.paranoid_checks = true;
   rocksdb::BlockBasedTableOptions table;
+  // Readers load the list of a table's blocks when they open it: of few blocks it is short.
+  table.block_size = 16 << 10;
   table.block_cache = rocksdb::NewLRUCache(1 << 20, 0);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
 
-std::optional<std::string> getFrom(rocksdb::DB& db, const Path& dir, std::string_view key) {
-  std::string value;
-  const rocksdb::Status status =
-      db.Get(rocksdb::ReadOptions(), rocksdb::Slice(key.data(), key.size()), &value);
-  if (status.IsNotFound()) return std::nullopt;
-  if (!status.ok()) fail(status, dir, "reading");
-  return value;
-}
-
-void forEachOf(rocksdb::DB& db, const Path& dir, std::string_view prefix,
-               const std::function<bool(std::string_view, std::string_view)>& visit) {
-  const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(rocksdb::ReadOptions()));
-  const rocksdb::Slice from(prefix.data(), prefix.size());
-  for (it->Seek(from); it->Valid() && it->key().starts_with(from); it->Next()) {
-    if (!visit(it->key().ToStringView(), it->value().ToStringView())) return;
-  }
-  if (!it->status().ok()) fail(it->status(), dir, "reading");
-}
-
-class RocksReader : public IndexReader {
+// Reading is the same for readers and the writer.
+template <typename Interface>
+class RocksReads : public Interface {
  public:
-  RocksReader(std::unique_ptr<rocksdb::DB> db, Path dir)
+  RocksReads(std::unique_ptr<rocksdb::DB> db, Path dir)
       : db_(std::move(db)), dir_(std::move(dir)) {}
   std::optional<std::string> get(std::string_view key) const override {
-    return getFrom(*db_, dir_, key);
+    std::string value;
+    const rocksdb::Status status =
+        db_->Get(rocksdb::ReadOptions(), rocksdb::Slice(key.data(), key.size()), &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (!status.ok()) fail(status, dir_, "reading");
+    return value;
   }
   void forEach(
       std::string_view prefix,
       const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-    forEachOf(*db_, dir_, prefix, visit);
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(rocksdb::ReadOptions()));
+    const rocksdb::Slice from(prefix.data(), prefix.size());
+    for (it->Seek(from); it->Valid() && it->key().starts_with(from); it->Next()) {
+      if (!visit(it->key().ToStringView(), it->value().ToStringView())) return;
+    }
+    if (!it->status().ok()) fail(it->status(), dir_, "reading");
   }
 
- private:
+ protected:
   std::unique_ptr<rocksdb::DB> db_;
   Path dir_;
 };
 
-class RocksIndex : public Index {
+using RocksReader = RocksReads<IndexReader>;
+
+class RocksIndex : public RocksReads<Index> {
  public:
-  RocksIndex(std::unique_ptr<rocksdb::DB> db, Path dir)
-      : db_(std::move(db)), dir_(std::move(dir)) {}
-  std::optional<std::string> get(std::string_view key) const override {
-    return getFrom(*db_, dir_, key);
-  }
-  void forEach(
-      std::string_view prefix,
-      const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-    forEachOf(*db_, dir_, prefix, visit);
-  }
+  using RocksReads::RocksReads;
+
   void commit(const IndexBatch& batch) override {
     rocksdb::WriteBatch writes;
     for (const auto& [key, value] : batch.changes) {
@@ -127,9 +121,41 @@ class RocksIndex : public Index {
     if (!status.ok()) fail(status, dir_, "writing");
   }
 
+  // Each opening for writing leaves one more table, and each MiB of changes. Neighbours in age are
+  // merged as soon as some of them are of about one size, so that there are never more than a few
+  // tables for each power of two, and an entry is written anew that often only.
+  void settle() override {
+    for (;;) {
+      std::vector<rocksdb::LiveFileMetaData> tables;
+      db_->GetLiveFilesMetaData(&tables);
+      std::sort(tables.begin(), tables.end(),
+                [](const auto& a, const auto& b) { return a.largest_seqno > b.largest_seqno; });
+      const auto merged = tablesToMerge(tables);
+      if (merged.empty()) return;
+      rocksdb::CompactionOptions options;
+      options.compression = rocksdb::kNoCompression;
+      const rocksdb::Status status = db_->CompactFiles(options, merged, 0);
+      if (!status.ok()) fail(status, dir_, "merging the tables of");
+    }
+  }
+
  private:
-  std::unique_ptr<rocksdb::DB> db_;
-  Path dir_;
+  // Of tables with the newest first: those from some one on of which none is larger than twice
+  // what is newer of them. Empty when these are too few everywhere.
+  static std::vector<std::string> tablesToMerge(
+      const std::vector<rocksdb::LiveFileMetaData>& tables) {
+    for (std::size_t first = 0; first < tables.size(); ++first) {
+      std::vector<std::string> merged;
+      std::uint64_t bytes = 0;
+      for (std::size_t i = first; i < tables.size(); ++i) {
+        if (!merged.empty() && tables[i].size > 2 * bytes) break;
+        merged.push_back(tables[i].name);
+        bytes += tables[i].size;
+      }
+      if (merged.size() >= kMergeTables) return merged;
+    }
+    return {};
+  }
 };
 
 class EmptyReader : public IndexReader {
@@ -140,26 +166,39 @@ class EmptyReader : public IndexReader {
       const std::function<bool(std::string_view, std::string_view)>& /*visit*/) const override {}
 };
 
+// The files that say which state of the database is the present one.
+std::vector<std::string> logsAndManifests(const Path& dir) {
+  auto files = listDir(dir);
+  std::erase_if(files, [](const std::string& file) {
+    return file != "CURRENT" && !file.starts_with("MANIFEST-") && !file.ends_with(".log");
+  });
+  return files;
+}
+
 }  // namespace
 
 std::unique_ptr<Index> openIndex(const Path& dir) {
   rocksdb::Options options = smallOptions();
   options.create_if_missing = true;
   // What was in the log becomes a table file when the next writer opens it; until then
-  // readers replay it, which is cheap at this size.
+  // readers replay it, which is cheap at the size that one writer leaves.
   options.avoid_flush_during_shutdown = true;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, dir.string(), &db);
   if (!status.ok()) fail(status, dir, "opening");
-  return std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(db), dir);
+  auto index = std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(db), dir);
+  index->settle();
+  return index;
 }
 
 std::unique_ptr<IndexReader> openIndexForReading(const Path& dir) {
-  for (int attempt = 1;; ++attempt) {
+  const auto deadline = std::chrono::steady_clock::now() + kReadPatience;
+  for (int failures = 0;;) {
     // A writer that opens the index moves what the log holds into tables and removes the log.
-    // A reader in between would miss it without an error. File numbers only grow, so an
-    // unchanged listing means that nothing of the kind happened.
-    const auto before = listDir(dir);
+    // A reader in between would miss it without an error. Each opening makes a log and a
+    // manifest with new numbers: where those are the same as before, nothing of the kind
+    // happened. Tables that come and go by merging do no harm to who has opened them.
+    const auto before = logsAndManifests(dir);
     // A database without CURRENT is one whose very first opening was cut short.
     if (std::find(before.begin(), before.end(), "CURRENT") == before.end()) {
       return std::make_unique<EmptyReader>();
@@ -168,10 +207,12 @@ std::unique_ptr<IndexReader> openIndexForReading(const Path& dir) {
     const rocksdb::Status status =
         rocksdb::DB::OpenForReadOnly(smallOptions(), dir.string(), &opened);
     std::unique_ptr<rocksdb::DB> db(opened);
-    const bool unchanged = listDir(dir) == before;
+    const bool unchanged = logsAndManifests(dir) == before;
     if (status.ok() && unchanged) return std::make_unique<RocksReader>(std::move(db), dir);
-    if (attempt >= kReadAttempts || (!status.ok() && unchanged && attempt >= kDamagedAfter)) {
-      if (!status.ok()) fail(status, dir, "opening");
+    // A table that was merged away while it was to be opened is such a failure too, but not
+    // several times.
+    if (!status.ok() && unchanged && ++failures >= kDamagedAfter) fail(status, dir, "opening");
+    if (std::chrono::steady_clock::now() >= deadline) {
       throw InUseError(fmt::format("the index {} keeps changing", dir.string()), "try again");
     }
     std::this_thread::sleep_for(kReadPause);

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include <cstdio>
-#include <set>
 
+#include "cas/migrate.h"
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
@@ -13,6 +13,9 @@
 namespace actool::cas {
 
 namespace {
+
+// Entries that are written at once when all are: some hundred kB.
+constexpr std::size_t kRebuildBatch = 1000;
 
 // Makes `dir` below the store, and its name durable in its parent when it is new.
 void makeDurableDir(const Path& dir) {
@@ -36,9 +39,13 @@ StoreView::StoreView(const StoreLayout& layout)
     : reader_(layout), index_(openIndexForReading(layout.indexDir())), catalog_(reader_, *index_) {}
 
 void createStore(const StoreLayout& layout) {
-  // Refuses an unknown version before anything is touched.
+  // Refuses a newer version before anything is touched.
   const StoreReader check(layout);
-  if (actool::exists(layout.versionFile())) return;
+  if (check.version() == kStoreVersion) return;
+  if (check.version()) {
+    migrateStore(layout);
+    return;
+  }
   withContext(fmt::format("creating the store {}", layout.dir().string()), [&] {
     for (const Path& dir :
          {layout.imagesDir(), layout.dir() / "blobs/sha256", layout.dir() / "blobs/sha512",
@@ -47,7 +54,7 @@ void createStore(const StoreLayout& layout) {
     }
     const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
     syncDir(layout.dir() / "blobs");
-    writeFileAtomic(layout.versionFile(), kStoreVersion);
+    writeFileAtomic(layout.versionFile(), formatVersion(kStoreVersion));
   });
 }
 
@@ -64,12 +71,30 @@ StoredImage readWhole(const StoreLayout& layout, const schema::ImageId& id) {
   return image;
 }
 
-void putEntries(IndexBatch& batch, const StoredImage& image) {
-  batch.put(imageKey(image.id), dumpLine(image.toJson()));
-  batch.put(nameKey(image.name, image.id), "");
-  if (image.signature) batch.put(signatureKey(image.signature->digest, image.id), "");
-  for (const auto& source : image.sources)
-    batch.put(sourceKey(source.url), image.id.str());
+IndexEntries entriesOf(const StoreReader& reader, const schema::ImageId& id) {
+  IndexEntries entries = recordEntries(readWhole(reader.layout(), id));
+  entries.merge(dependencyEntries(id, reader.manifest(id).dependencies));
+  return entries;
+}
+
+void rebuildIndex(const StoreReader& reader, Index& index) {
+  IndexBatch batch;
+  for (const auto& id : reader.ids()) {
+    try {
+      for (auto& [key, value] : entriesOf(reader, id))
+        batch.put(key, value);
+    } catch (const Error& error) {
+      log::warn("image {} is left out of the index: {}; 'actool image fsck' tells more",
+                id.shortForm(), error.what());
+    }
+    if (batch.changes.size() < kRebuildBatch) continue;
+    index.commit(batch);
+    batch = {};
+  }
+  // Only now: until then the next writer begins again.
+  batch.put(std::string(kFormatKey), std::string(kIndexFormat));
+  index.commit(batch);
+  index.settle();
 }
 
 StoreWriter::StoreWriter(const StoreLayout& layout)
@@ -77,26 +102,53 @@ StoreWriter::StoreWriter(const StoreLayout& layout)
       reader_(layout),
       index_(openIndex(layout.indexDir())),
       catalog_(reader_, *index_) {
-  adoptOrphans();
+  if (index_->get(kFormatKey) != kIndexFormat) {
+    rebuildIndex(reader_, *index_);
+  } else {
+    finishPending();
+  }
 }
 
-void StoreWriter::adoptOrphans() {
-  std::set<std::string> known;
-  index_->forEach(kImagePrefix, [&](std::string_view key, std::string_view) {
-    known.emplace(key.substr(kImagePrefix.size()));
+void StoreWriter::begin(const schema::ImageId& id) {
+  IndexBatch batch;
+  batch.put(pendingKey(id), "");
+  index_->commit(batch);
+}
+
+void StoreWriter::commit(const schema::ImageId& id, IndexBatch batch) {
+  batch.remove(pendingKey(id));
+  index_->commit(batch);
+}
+
+// Those of the image's record; what its manifest asks for never changes.
+IndexEntries StoreWriter::entriesInIndex(const schema::ImageId& id) const {
+  const auto known = catalog_.find(id);
+  return known ? recordEntries(*known) : IndexEntries{};
+}
+
+void StoreWriter::finishPending() {
+  std::vector<schema::ImageId> pending;
+  index_->forEach(kPendingPrefix, [&](std::string_view key, std::string_view) {
+    if (auto id = schema::ImageId::tryParse(key.substr(kPendingPrefix.size()))) {
+      pending.push_back(std::move(*id));
+    }
     return true;
   });
-  IndexBatch batch;
-  for (const auto& id : reader_.ids()) {
-    if (known.contains(id.str())) continue;
+  for (const auto& id : pending) {
+    IndexBatch batch;
+    for (auto& [key, value] : entriesInIndex(id))
+      batch.remove(key);
     try {
-      putEntries(batch, readWhole(layout(), id));
+      if (reader_.has(id)) {
+        for (auto& [key, value] : entriesOf(reader_, id))
+          batch.put(key, value);
+      }
     } catch (const Error& error) {
       log::warn("image {} is left out of the index: {}; 'actool image fsck' tells more",
                 id.shortForm(), error.what());
     }
+    commit(id, std::move(batch));
   }
-  if (!batch.empty()) index_->commit(batch);
 }
 
 void StoreWriter::addBlob(const Path& file, const Digest& digest) {
@@ -118,8 +170,16 @@ void StoreWriter::publish(const StoredImage& image, std::string_view manifest,
   if (signature) writeFileAtomic(made.path() / "signature.asc", *signature);
   writeFileAtomic(made.path() / "image.json", dumpPretty(image.toJson()));
 
+  IndexBatch batch;
+  for (auto& [key, value] : recordEntries(image))
+    batch.put(key, value);
+  const auto parsed = schema::ImageManifest::parse(manifest, "manifest of " + image.id.shortForm());
+  for (auto& [key, value] : dependencyEntries(image.id, parsed.dependencies))
+    batch.put(key, value);
+
   const Path dir = layout().imageDir(image.id);
   makeDurableDir(dir.parent_path());
+  begin(image.id);
   // The point of no return: with this name the image is whole and there for everybody who
   // knows its ID. A crash from here on only loses the index entries, which the next
   // writer puts back.
@@ -128,21 +188,20 @@ void StoreWriter::publish(const StoredImage& image, std::string_view manifest,
   }
   made.release();
   syncDir(dir.parent_path());
-
-  IndexBatch batch;
-  putEntries(batch, image);
-  index_->commit(batch);
+  commit(image.id, std::move(batch));
 }
 
 void StoreWriter::update(const StoredImage& image) {
+  // Killed in between, the next writer makes the entries what the file then says.
+  begin(image.id);
   writeFileAtomic(layout().imageFile(image.id), dumpPretty(image.toJson()));
   IndexBatch batch;
   // A source that is forgotten, or a signature that is replaced, leaves no entry behind.
-  if (const auto old = catalog_.find(image.id)) {
-    if (old->signature) batch.remove(signatureKey(old->signature->digest, image.id));
-  }
-  putEntries(batch, image);
-  index_->commit(batch);
+  for (auto& [key, value] : entriesInIndex(image.id))
+    batch.remove(key);
+  for (auto& [key, value] : recordEntries(image))
+    batch.put(key, value);
+  commit(image.id, std::move(batch));
 }
 
 void StoreWriter::update(const StoredImage& image, std::string_view signature) {
@@ -151,55 +210,92 @@ void StoreWriter::update(const StoredImage& image, std::string_view signature) {
 }
 
 void StoreWriter::remove(const schema::ImageId& id) {
-  // Found by looking through all entries: this also takes out an image whose image.json can't be
-  // read.
-  IndexBatch batch;
-  const std::string suffix = '\0' + id.str();
-  index_->forEach("", [&](std::string_view key, std::string_view value) {
-    if (key == imageKey(id) || key.ends_with(suffix) || value == id.str()) {
-      batch.remove(std::string(key));
-    }
-    return true;
-  });
-  index_->commit(batch);
-
-  // In one rename: nobody finds half an image. Killed before it, the image is adopted again,
-  // whole; after it, gc removes what is left.
   makeDirs(layout().tmpDir());
   const TempDir trash(layout().tmpDir(), "removed.");
-  const Path dir = layout().imageDir(id);
-  if (!renameNoReplace(dir, trash.path() / "image")) {
-    throw Error("moving " + dir.string() + " out of the way: the target exists");
-  }
-  syncDir(dir.parent_path());
-
-  const std::set<Path> needed = neededBlobs(reader_);
-  for (const Path& blob : blobsOf(layout(), id, trash.path() / "image/image.json")) {
-    if (!needed.contains(blob)) removeTree(blob);
+  const std::vector<Digest> blobs = unpublish(id, trash.path() / "image");
+  for (const Digest& blob : blobs) {
+    if (!isNeeded(blob)) removeTree(layout().blob(blob));
   }
 }
 
-std::vector<Path> blobsOf(const StoreLayout& layout, const schema::ImageId& id,
-                          const Path& imageFile) {
-  std::vector<Path> blobs{layout.tarBlob(id)};
+std::vector<Digest> StoreWriter::unpublish(const schema::ImageId& id, const Path& target) {
+  IndexBatch batch;
+  batch.put(pendingKey(id), "");
+  std::vector<Digest> blobs{id.tarDigest()};
+  for (const std::string& key : entryKeys(id))
+    batch.remove(key);
+  if (const auto known = record(id)) blobs = blobsOf(*known);
+  index_->commit(batch);
+
+  // In one rename: nobody finds half an image. Killed before it, the next writer puts the
+  // entries back; after it, gc removes what is left.
+  const Path dir = layout().imageDir(id);
+  if (!renameNoReplace(dir, target)) {
+    throw Error("moving " + dir.string() + " out of the way: " + target.string() + " exists");
+  }
+  syncDir(dir.parent_path());
+  commit(id, {});
+  return blobs;
+}
+
+// What the index says of the image, else what its own file says, when either can be read.
+std::optional<StoredImage> StoreWriter::record(const schema::ImageId& id) const {
+  if (auto known = catalog_.find(id)) return known;
   try {
-    const auto text = tryReadFile(imageFile, JsonLimits{}.bytes);
-    if (!text) return blobs;
-    const StoredImage image = StoredImage::parse(*text, imageFile.string());
-    if (image.distributed.kept) blobs.push_back(layout.blob(image.distributedBlob()));
+    const Path file = layout().imageFile(id);
+    const auto text = tryReadFile(file, JsonLimits{}.bytes);
+    if (text) return StoredImage::parse(*text, file.string());
   } catch (const Error& error) {
     // Only fsck may judge a broken image. That its file as distributed counts as nobody's
     // costs a download at worst.
     log::debug("{}", error.what());
   }
-  return blobs;
+  return std::nullopt;
 }
 
-std::set<Path> neededBlobs(const StoreReader& reader) {
-  std::set<Path> needed;
-  for (const auto& id : reader.ids()) {
-    for (auto& blob : blobsOf(reader.layout(), id, reader.layout().imageFile(id))) {
-      needed.insert(std::move(blob));
+std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id) const {
+  std::vector<std::string> keys;
+  const auto add = [&](const IndexEntries& entries) {
+    for (const auto& [key, value] : entries)
+      keys.push_back(key);
+  };
+  try {
+    add(entriesInIndex(id));
+    add(dependencyEntries(id, reader_.manifest(id).dependencies));
+    if (!keys.empty()) return keys;
+  } catch (const Error& error) {
+    log::debug("{}", error.what());
+  }
+  // The manifest of a broken image can't be read, so that all entries are looked through.
+  const std::string suffix = '\0' + id.str();
+  index_->forEach("", [&](std::string_view key, std::string_view) {
+    if (key == imageKey(id) || key.ends_with(suffix)) keys.emplace_back(key);
+    return true;
+  });
+  return keys;
+}
+
+bool StoreWriter::isNeeded(const Digest& blob) const {
+  bool needed = false;
+  index_->forEach(blobPrefix(blob), [&](std::string_view, std::string_view) {
+    needed = true;
+    return false;
+  });
+  return needed;
+}
+
+std::unordered_set<std::string> neededBlobs(const StoreWriter& writer) {
+  std::unordered_set<std::string> needed;
+  writer.index().forEach(kBlobPrefix, [&](std::string_view key, std::string_view) {
+    needed.emplace(middleOf(key));
+    return true;
+  });
+  // Images that are broken, and therefore not in the index, keep what they have.
+  for (const auto& id : writer.reader().ids()) {
+    if (!needed.insert(id.tarDigest().str()).second) continue;
+    if (const auto image = writer.record(id)) {
+      for (const Digest& blob : blobsOf(*image))
+        needed.insert(blob.str());
     }
   }
   return needed;

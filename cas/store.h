@@ -4,12 +4,13 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "cas/catalog.h"
 #include "cas/index.h"
+#include "cas/index_entries.h"
 #include "cas/layout.h"
 #include "cas/stored_image.h"
 #include "core/base/lock.h"
@@ -30,16 +31,19 @@ class StoreView {
   Catalog catalog_;
 };
 
-// Makes the directories and the version file of a store unless they are there; refuses an
-// unknown version. One error line when the directory can't be written.
+// Makes the directories and the version file of a store unless they are there, and brings one of
+// an older version to the present one (migrate.h); refuses a newer version. One error line when
+// the directory can't be written.
 void createStore(const StoreLayout& layout);
 
 // The right to change the store: holds its lock (others wait) and the index open for writing.
-// To be held for moments, never while bytes are awaited.
+// To be held for moments, never while bytes are awaited. What a change costs does not depend on
+// how many images there are.
 class StoreWriter {
  public:
-  // Waits for the lock. Images whose directory is in place but not their index entry (their
-  // process was killed between the two) are put into the index first.
+  // Waits for the lock. Completes what a killed process left half done: images whose files and
+  // entries may differ are noted in the index (pending/). An index that was lost is made anew
+  // from the images' files, which is the one thing here that reads all of them.
   explicit StoreWriter(const StoreLayout& layout);
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
@@ -47,7 +51,7 @@ class StoreWriter {
   const StoreReader& reader() const { return reader_; }
   const StoreLayout& layout() const { return reader_.layout(); }
   const Catalog& catalog() const { return catalog_; }
-  Index& index() { return *index_; }
+  const Index& index() const { return *index_; }
 
   // Moves a file that is on disk already to its name by digest, durably.
   void addBlob(const Path& file, const Digest& digest);
@@ -61,9 +65,20 @@ class StoreWriter {
   // Takes the image out, then its blobs unless another image needs them. Works for a broken image
   // too. Its rendered tree is left to gc.
   void remove(const schema::ImageId& id);
+  // Moves the image's directory to `target`, which must not be there, and returns the blobs it
+  // had; they stay.
+  std::vector<Digest> unpublish(const schema::ImageId& id, const Path& target);
+  // What is known of an image, broken ones included: by the index, else by its image.json.
+  std::optional<StoredImage> record(const schema::ImageId& id) const;
 
  private:
-  void adoptOrphans();
+  void finishPending();
+  // Notes that the image's files and entries may differ until commit() says otherwise.
+  void begin(const schema::ImageId& id);
+  void commit(const schema::ImageId& id, IndexBatch batch);
+  IndexEntries entriesInIndex(const schema::ImageId& id) const;
+  std::vector<std::string> entryKeys(const schema::ImageId& id) const;
+  bool isNeeded(const Digest& blob) const;
 
   FileLock lock_;
   StoreReader reader_;
@@ -71,16 +86,16 @@ class StoreWriter {
   Catalog catalog_;
 };
 
-// Index entries of `image` and nothing else; for rebuilding.
-void putEntries(IndexBatch& batch, const StoredImage& image);
-
-// The blobs an image is made of, by what `imageFile` (its image.json) says of it.
-std::vector<Path> blobsOf(const StoreLayout& layout, const schema::ImageId& id,
-                          const Path& imageFile);
-// The blobs of all images.
-std::set<Path> neededBlobs(const StoreReader& reader);
-
 // Reads image.json; Error when the file, or a blob it needs, is missing or has another size.
 StoredImage readWhole(const StoreLayout& layout, const schema::ImageId& id);
+
+// Every entry that the image's files ask for. Error as above, or when the manifest can't be read.
+IndexEntries entriesOf(const StoreReader& reader, const schema::ImageId& id);
+
+// Puts the entries of all images into an index that has none, or some of them.
+void rebuildIndex(const StoreReader& reader, Index& index);
+
+// The digests ("sha512:...") of the blobs of all images.
+std::unordered_set<std::string> neededBlobs(const StoreWriter& writer);
 
 }  // namespace actool::cas

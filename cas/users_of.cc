@@ -44,9 +44,11 @@ void addPods(const StoreLayout& layout, const schema::ImageId& id,
 std::vector<std::string> usersOf(const StoreWriter& writer, const schema::ImageId& id) {
   std::vector<std::string> users;
   addPods(writer.layout(), id, users);
-  for (const auto& other : writer.catalog().list()) {
-    if (other.id == id) continue;
-    const auto manifest = writer.reader().manifest(other.id);
+  const auto image = writer.record(id);
+  if (!image) return users;
+  for (const auto& other : writer.catalog().dependentsOn(image->name, id)) {
+    if (other == id) continue;
+    const auto manifest = writer.reader().manifest(other);
     for (const auto& dependency : manifest.dependencies) {
       bool needs = dependency.imageId == id;
       if (!dependency.imageId) {
@@ -56,7 +58,7 @@ std::vector<std::string> usersOf(const StoreWriter& writer, const schema::ImageI
       }
       if (needs) {
         users.push_back(
-            fmt::format("{} ({}), which depends on it", other.name.str(), other.id.shortForm()));
+            fmt::format("{} ({}), which depends on it", manifest.name.str(), other.shortForm()));
         break;
       }
     }

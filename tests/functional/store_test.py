@@ -325,6 +325,7 @@ class Transfers(StoreCase):
         # What is read at once is written at once; the last, partly filled buffer only at the end.
         self.wait_for_data(min(first + (256 << 10), len(data) // 2 - (256 << 10)))
         os.killpg(process.pid, number)
+        process.wait()  # before its input ends, which would end it as well
         process.communicate()
         self.assertEqual(process.returncode, -number)
         self.assertEqual(self.image_ids(), [])

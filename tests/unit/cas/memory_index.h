@@ -30,6 +30,7 @@ class MemoryIndex : public Index {
       }
     }
   }
+  void settle() override {}
 
  private:
   std::map<std::string, std::string, std::less<>> entries_;

@@ -37,8 +37,10 @@ class CatalogTest : public testing::Test {
   }
   std::optional<schema::ImageId> match(const char* ref) {
     IndexBatch batch;
-    for (const auto& image : images_)
-      putEntries(batch, image);
+    for (const auto& image : images_) {
+      for (auto& [key, value] : recordEntries(image))
+        batch.put(key, value);
+    }
     index_.commit(batch);
     const auto found = catalog_.match(schema::AppRef::parse(ref));
     return found ? std::optional(found->id) : std::nullopt;
@@ -126,6 +128,20 @@ TEST_F(CatalogTest, AnotherMachinesImageOnlyWhenThereIsNoOther) {
   EXPECT_EQ(match("example.com/web"), idOf(1));
   EXPECT_EQ(match(("example.com/web,os=linux,arch=" + foreign).c_str()), idOf(2));
   EXPECT_EQ(match("example.com/web:2.0.0"), idOf(2));
+}
+
+TEST_F(CatalogTest, OfSeveralImagesFromOneUrlTheOneConfirmedLast) {
+  const std::string url = "https://example.com/web.aci";
+  for (const int number : {1, 2, 3}) {
+    const std::string day = std::to_string(number == 2 ? 9 : number);
+    image(number, "example.com/web", Json::object())
+        .noteSource({url, "", "", "2026-01-0" + day + "T00:00:00.000000Z"});
+  }
+  image(4, "example.com/web", Json::object())
+      .noteSource({url + ".asc", "", "", "2026-02-01T00:00:00.000000Z"});
+  match("example.com/web");
+  EXPECT_EQ(catalog_.bySource(url)->id, idOf(2));
+  EXPECT_EQ(catalog_.bySource("https://example.com/web"), std::nullopt);
 }
 
 TEST_F(CatalogTest, ResolveSaysWhatIsMissing) {

@@ -81,6 +81,21 @@ TEST_P(IndexConformance, ListsByPrefixInTheOrderOfBytes) {
             (std::vector<std::string>{"n/", "n/a", std::string("n/a\0z", 5), "n/a\xff", "n/b"}));
 }
 
+TEST_P(IndexConformance, SettlingChangesNoEntry) {
+  Entries expected;
+  for (int i = 100; i < 110; ++i) {
+    IndexBatch batch;
+    batch.put(std::to_string(i), "");
+    batch.remove(std::to_string(i - 1));
+    batch.put("kept/" + std::to_string(i), "x");
+    index_->commit(batch);
+    expected.emplace_back("kept/" + std::to_string(i), "x");
+  }
+  index_->settle();
+  expected.insert(expected.begin(), {"109", ""});
+  EXPECT_EQ(entriesOf(*index_, ""), expected);
+}
+
 TEST_P(IndexConformance, StopsWhenTheVisitorHasEnough) {
   IndexBatch batch;
   for (const char* key : {"a", "b", "c"})
@@ -143,6 +158,34 @@ TEST(RocksIndex, AReaderKeepsItsState) {
   }
   EXPECT_EQ(reader->get("a"), "1");
   EXPECT_EQ(openIndexForReading(path)->get("a"), "7");
+}
+
+// A hundred openings leave a few tables, however large the oldest is, and lose nothing.
+TEST(RocksIndex, TablesStayFew) {
+  const TempDir dir(tempRoot());
+  const Path path = dir.path() / "index";
+  IndexBatch large;
+  for (int i = 0; i < 20000; ++i)
+    large.put("large/" + std::to_string(i), std::string(100, 'x'));
+  openIndex(path)->commit(large);
+  std::uintmax_t written = 0;
+  for (int i = 0; i < 100; ++i) {
+    IndexBatch batch;
+    batch.put("small/" + std::to_string(i), "");
+    batch.remove("large/" + std::to_string(i));
+    openIndex(path)->commit(batch);
+  }
+  std::size_t tables = 0;
+  for (const auto& file : listDir(path)) {
+    if (!file.ends_with(".sst")) continue;
+    ++tables;
+    written = std::max(written, std::filesystem::file_size(path / file));
+  }
+  EXPECT_LE(tables, 12U);
+  EXPECT_GT(written, 2'000'000U);
+  const auto reader = openIndexForReading(path);
+  EXPECT_EQ(entriesOf(*reader, "small/").size(), 100U);
+  EXPECT_EQ(entriesOf(*reader, "large/").size(), 19900U);
 }
 
 // The race that reading without a lock has to survive: what one writer committed is never

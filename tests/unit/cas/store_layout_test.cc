@@ -45,11 +45,23 @@ TEST_F(StoreReaderTest, NoStoreIsAnEmptyOne) {
 }
 
 TEST_F(StoreReaderTest, AnotherVersionIsRefused) {
-  writeFilePlain(layout_.versionFile(), "actool-store 2\n");
+  writeFilePlain(layout_.versionFile(), "actool-store 3\n");
   EXPECT_EQ(messageOf([&] { StoreReader reader(layout_); }),
             layout_.versionFile().string() +
-                ": unknown store version 'actool-store 2'; use the release of actool that made "
+                ": unknown store version 'actool-store 3'; use the release of actool that made "
                 "it, or another --dir");
+}
+
+TEST_F(StoreReaderTest, OlderVersionsAreRead) {
+  EXPECT_EQ(StoreReader(layout_).version(), std::nullopt);
+  for (const int version : {1, 2}) {
+    writeFilePlain(layout_.versionFile(), formatVersion(version));
+    EXPECT_EQ(StoreReader(layout_).version(), version);
+  }
+  for (const char* text : {"", "actool-store 2", "actool-store 02\n", "actool-store 0\n", "2\n"}) {
+    writeFilePlain(layout_.versionFile(), text);
+    EXPECT_NE(messageOf([&] { StoreReader reader(layout_); }), "(no error)") << text;
+  }
 }
 
 TEST_F(StoreReaderTest, ResolvesPrefixes) {
