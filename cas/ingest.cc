@@ -20,6 +20,8 @@ namespace actool::cas {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 << 10;
+// An import stays within its memory: larger trees are made when they are first needed.
+constexpr std::size_t kMostInodesAtOnce = 50'000;
 
 // The name that the signer must be trusted for.
 const schema::AcIdentifier& trustedName(const IngestRequest& request,
@@ -100,7 +102,7 @@ class SlotKeeper {
 // dependencies are yet to come, is an image all the same.
 void makeMountable(const StoreLayout& layout, const schema::ImageId& id) {
   try {
-    if (!StoreReader(layout).mountable(id)) makeErofsInStore(layout, id);
+    if (!StoreReader(layout).mountable(id)) makeErofsInStore(layout, id, kMostInodesAtOnce);
   } catch (const Error& error) {
     log::debug("{} can't be mounted from its tar: {}", id.shortForm(), error.what());
   }

@@ -151,9 +151,10 @@ std::string treeKey(const std::vector<RenderLayer>& layers) {
   return "sha256-" + hasher.finish().hex();
 }
 
-RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir) {
+RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir,
+                          std::size_t maxInodes) {
   const LayerDevices devices = devicesOf(layers);
-  RenderTree tree;
+  RenderTree tree(maxInodes);
   std::vector<UniqueFd> owners;
   std::vector<ErofsDevice> tars;
   std::vector<std::uint64_t> sizes;
@@ -186,13 +187,14 @@ RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id)
   return {.rootfs = layout.treeRoot(key), .report = std::move(report)};
 }
 
-ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id) {
+ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id,
+                           std::size_t maxInodes) {
   StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
   RenderReport report = makeOnce(layout, id, key, {"devices", "erofs"}, [&](const Path& made) {
     RenderReport written =
-        withContext("making EROFS metadata", [&] { return writeErofsOf(layers, made); });
+        withContext("making EROFS metadata", [&] { return writeErofsOf(layers, made, maxInodes); });
     syncFile(made / "devices");
     syncFile(made / "erofs");
     return written;

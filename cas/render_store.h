@@ -46,8 +46,9 @@ RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id)
 
 // Writes `erofs` and `devices` (docs/store-format.md) of the tree into `dir`: its EROFS metadata
 // over the tars of its layers, each of them one extra device, checked. Error when EROFS can't hold
-// it. Syncs nothing.
-RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir);
+// it. Syncs nothing. `maxInodes` is RenderTree's: each takes some 700 bytes of memory.
+RenderReport writeErofsOf(const std::vector<RenderLayer>& layers, const Path& dir,
+                          std::size_t maxInodes = ~std::size_t{0});
 
 struct ErofsTree {
   Path metadata;        // StoreReader::mountable() has the rest
@@ -55,6 +56,7 @@ struct ErofsTree {
 };
 
 // The same tree as such metadata. Error when EROFS can't hold it: render it then.
-ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id);
+ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id,
+                           std::size_t maxInodes = ~std::size_t{0});
 
 }  // namespace actool::cas

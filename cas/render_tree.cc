@@ -33,6 +33,9 @@ bool pruneBelow(RenderNode& node) {
 }  // namespace
 
 std::size_t RenderTree::addInode(TarEntry entry) {
+  if (inodes_.size() >= maxInodes_) {
+    throw Error("more than " + std::to_string(maxInodes_) + " entries");
+  }
   inodes_.push_back({std::move(entry), layers_});
   return inodes_.size() - 1;
 }
@@ -57,12 +60,30 @@ RenderNode& RenderTree::makeDirectory(const std::string& path) {
   return *node;
 }
 
+const RenderNode* RenderTree::find(std::string_view path) const {
+  const RenderNode* node = &root_;
+  while (node != nullptr && !path.empty()) {
+    const std::size_t slash = path.find('/');
+    const auto found = node->children.find(path.substr(0, slash));
+    path = slash == path.npos ? std::string_view() : path.substr(slash + 1);
+    node = found == node->children.end() ? nullptr : found->second.get();
+  }
+  return node;
+}
+
+std::optional<std::size_t> RenderTree::ofThisLayer(std::string_view path) const {
+  const RenderNode* node = find(path);
+  if (node == nullptr || node->directory || inodes_[node->inode].layer != layers_) {
+    return std::nullopt;
+  }
+  return node->inode;
+}
+
 void RenderTree::addLayer(int tarFd, const RenderLayer& layer) {
   FileTarSource source(tarFd, layer.tar.string());
   TarReader reader(source);
-  // What this layer's own paths stand for, so that a hard link finds its target even where
-  // a whitelist leaves that out.
-  std::unordered_map<std::string, std::size_t> files;
+  // Where a whitelist leaves out what a hard link leads to, it is found here.
+  std::unordered_map<std::string, std::size_t> leftOut;
   while (auto entry = reader.next()) {
     const std::string called = std::move(entry->path);
     entry->path.clear();
@@ -100,18 +121,25 @@ void RenderTree::addLayer(int tarFd, const RenderLayer& layer) {
       } catch (const Error& error) {
         refuse(std::string("its target: ") + error.what());
       }
-      const auto found = target.starts_with("rootfs/")
-                             ? files.find(target.substr(kRootfs.size() + 1))
-                             : files.end();
-      if (found == files.end()) {
+      std::optional<std::size_t> found;
+      if (target.starts_with("rootfs/")) {
+        target.erase(0, kRootfs.size() + 1);
+        found = ofThisLayer(target);
+        const auto out = leftOut.find(target);
+        if (!found && out != leftOut.end()) found = out->second;
+      }
+      if (!found) {
         refuse("a hard link to " + inQuotes(entry->linkTarget) + ", which is no earlier entry");
       }
-      inode = found->second;
+      inode = *found;
     } else {
       inode = addInode(std::move(*entry));
     }
-    if (!files.emplace(path, inode).second) refuse("a second entry of this name");
-    if (verdict != Verdict::yes) continue;
+    if (ofThisLayer(path)) refuse("a second entry of this name");
+    if (verdict != Verdict::yes) {
+      if (!leftOut.emplace(path, inode).second) refuse("a second entry of this name");
+      continue;
+    }
     RenderNode& parent = makeDirectory(std::string(parentOf(path)));
     auto node = std::make_unique<RenderNode>();
     node->inode = inode;

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "cas/aci_tar.h"
 #include "cas/render_plan.h"
@@ -33,6 +35,10 @@ struct RenderNode {
 
 class RenderTree {
  public:
+  // Of files, links, devices and directories that any layer has, overridden ones too: an Error
+  // beyond so many.
+  explicit RenderTree(std::size_t maxInodes = ~std::size_t{0}) : maxInodes_(maxInodes) {}
+
   // Lays the rootfs of `tarFd` over what is there. What is no directory is replaced with all
   // that is below; a directory over a directory takes the new one's metadata. Throws
   // TrustError on an archive that checkAci() would refuse for its paths or links.
@@ -43,15 +49,19 @@ class RenderTree {
   void prune();
 
   const RenderNode& root() const { return root_; }
-  const std::vector<RenderInode>& inodes() const { return inodes_; }
+  const std::deque<RenderInode>& inodes() const { return inodes_; }
 
  private:
   RenderNode& makeDirectory(const std::string& path);
+  const RenderNode* find(std::string_view path) const;
+  // The inode of what is no directory at `path`, if the present layer put it there.
+  std::optional<std::size_t> ofThisLayer(std::string_view path) const;
   std::size_t addInode(TarEntry entry);
 
   RenderNode root_;
-  std::vector<RenderInode> inodes_;
+  std::deque<RenderInode> inodes_;  // large ones: never moved
   std::size_t layers_ = 0;
+  std::size_t maxInodes_;
 };
 
 }  // namespace actool::cas

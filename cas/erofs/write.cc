@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <string_view>
 
@@ -88,7 +89,7 @@ class Writer {
     collect();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       try {
-        place(nodes_[i]);
+        place(i);
       } catch (Error& error) {
         error.addContext(inQuotes(pathOf(i)));
         throw;
@@ -150,8 +151,8 @@ class Writer {
     return nodes_.size() - 1;
   }
 
-  std::vector<Name> namesOf(const Node& node) const {
-    const auto self = static_cast<std::size_t>(&node - nodes_.data());
+  std::vector<Name> namesOf(std::size_t self) const {
+    const Node& node = nodes_[self];
     std::vector<Name> names;
     names.reserve(node.directory->children.size() + 2);
     std::size_t child = node.firstChild;
@@ -183,7 +184,8 @@ class Writer {
     take(std::span(names).subspan(first), used);
   }
 
-  void place(Node& node) {
+  void place(std::size_t index) {
+    Node& node = nodes_[index];
     const TarEntry* entry = node.entry;
     std::string xattrs;
     if (entry != nullptr) xattrs = encodeXattrs(*entry, report_);
@@ -191,7 +193,7 @@ class Writer {
     if (node.directory != nullptr) {
       std::uint64_t full = 0;
       std::uint64_t last = 0;
-      forEachBlock(namesOf(node), [&](std::span<const Name>, std::size_t used) {
+      forEachBlock(namesOf(index), [&](std::span<const Name>, std::size_t used) {
         full += last == 0 ? 0 : kBlock;
         last = used;
       });
@@ -293,8 +295,8 @@ class Writer {
     inodes.putStruct(superBlock());
     for (std::size_t i = 0; i < devices_.size(); ++i)
       inodes.putStruct(deviceSlot(i));
-    for (const Node& node : nodes_)
-      writeNode(node, inodes, data);
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+      writeNode(i, inodes, data);
     inodes.fillTo(dataArea_ * kBlock);
     inodes.flush();
     data.flush();
@@ -334,7 +336,8 @@ class Writer {
     return slot;
   }
 
-  void writeNode(const Node& node, BlockWriter& inodes, BlockWriter& data) const {
+  void writeNode(std::size_t index, BlockWriter& inodes, BlockWriter& data) const {
+    const Node& node = nodes_[index];
     inodes.fillTo(node.at);
     inodes.putStruct(inodeOf(node));
     if (node.xattrs > 0) {
@@ -343,7 +346,7 @@ class Writer {
       inodes.put(std::as_bytes(std::span(xattrs)));
     }
     if (node.directory != nullptr) {
-      writeDirectory(node, inodes, data);
+      writeDirectory(index, inodes, data);
     } else if (node.entry->type == TarType::symlink) {
       writeLink(node, inodes, data);
     } else if (node.layout == DataLayout::chunks) {
@@ -379,9 +382,9 @@ class Writer {
     return inode;
   }
 
-  void writeDirectory(const Node& node, BlockWriter& inodes, BlockWriter& data) const {
-    std::uint64_t outside = node.outside;
-    forEachBlock(namesOf(node), [&](std::span<const Name> names, std::size_t /*used*/) {
+  void writeDirectory(std::size_t index, BlockWriter& inodes, BlockWriter& data) const {
+    std::uint64_t outside = nodes_[index].outside;
+    forEachBlock(namesOf(index), [&](std::span<const Name> names, std::size_t /*used*/) {
       BlockWriter& to = outside > 0 ? data : inodes;
       std::size_t nameOffset = names.size() * sizeof(Dirent);
       for (const Name& name : names) {
@@ -464,7 +467,7 @@ class Writer {
   const std::vector<std::size_t>& deviceOfLayer_;
   const int out_;
   const ErofsLimits limits_;
-  std::vector<Node> nodes_;                // parents first
+  std::deque<Node> nodes_;                 // parents first
   std::vector<std::size_t> children_;      // nodes, directory after directory
   std::vector<std::size_t> nodeOfInode_;   // by the tree's inodes
   std::vector<std::uint64_t> firstBlock_;  // by device

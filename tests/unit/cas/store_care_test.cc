@@ -333,6 +333,16 @@ TEST_F(CareTest, AnImportMakesMetadataToMount) {
   verifyMetadata(layout_, id_);
 }
 
+TEST_F(CareTest, LargerTreesAreMadeLater) {
+  ingestSigned(packed_);
+  removeTree(layout_.treesDir());
+  EXPECT_THAT(messageOf([&] { makeErofsInStore(layout_, id_, 1); }),
+              testing::HasSubstr("more than 1 entries"));
+  EXPECT_FALSE(StoreReader(layout_).mountable(id_));
+  makeErofsInStore(layout_, id_, 2);  // the root and a file
+  EXPECT_TRUE(StoreReader(layout_).mountable(id_));
+}
+
 TEST_F(CareTest, MetadataThatDoesNotFitItsTarsGoes) {
   ingestSigned(packed_);
   const auto mountable = StoreReader(layout_).mountable(id_);
