@@ -24,6 +24,11 @@ struct VerifyReport {
   std::optional<trust::TrustDecision> signature;  // good, and its key trusted for the name now
 };
 
+// Reads what pods of the image are made of anew: the tar against the ID, the manifest against the
+// tar, metadata that is mounted against what the tars make. Stamps what is good (cas/verified.h).
+// TrustError naming the first thing that is wrong.
+void verifyContent(const StoreLayout& layout, const schema::ImageId& id);
+
 // Reads the image's files anew: the tar against the ID, the manifest against the tar, metadata
 // that is mounted against what the tars make, the file as distributed against its digest and, where
 // there is a signature, against that and today's keystore. TrustError naming the first thing that

@@ -10,6 +10,7 @@
 
 #include "cas/inflate.h"
 #include "cas/render_store.h"
+#include "cas/verified.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -251,6 +252,8 @@ StoredImage Ingest::commit(const IngestRequest& request, PipelineResult result,
   } else {
     writer.update(image);
   }
+  // What was hashed is what has this name now.
+  stampTar(layout_, image.id, lookOf(layout_.tarBlob(image.id)));
   return image;
 }
 

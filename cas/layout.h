@@ -11,9 +11,11 @@
 //   <dir>/images/<hh>/<image ID>/signature.asc the detached signature, when there is one
 //   <dir>/images/<hh>/<image ID>/tree          symlink to ../../../trees/<key>, once rendered in
 //                                              either form
+//   <dir>/images/<hh>/<image ID>/verified      when the tar was last read and found good
 //   <dir>/images/<hh>/<image ID>/used          empty; its mtime is when the image was last used
 //   <dir>/trees/<key>/rootfs               a rendered tree; <key> says what was rendered
 //   <dir>/trees/<key>/{erofs,devices}      the same tree to be mounted: EROFS metadata over tars
+//   <dir>/trees/<key>/verified             when these were last found good
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
 //   <dir>/bundles/...                      cas/bundle/scratch.h
 //   <dir>/index/                           RocksDB
@@ -63,11 +65,13 @@ class StoreLayout {
   Path signatureFile(const schema::ImageId& id) const { return imageDir(id) / "signature.asc"; }
   Path treeLink(const schema::ImageId& id) const { return imageDir(id) / "tree"; }
   Path usedFile(const schema::ImageId& id) const { return imageDir(id) / "used"; }
+  Path verifiedFile(const schema::ImageId& id) const { return imageDir(id) / "verified"; }
   Path treesDir() const { return dir_ / "trees"; }
   Path treeDir(std::string_view key) const { return treesDir() / std::string(key); }
   Path treeRoot(std::string_view key) const { return treeDir(key) / "rootfs"; }
   Path erofsFile(std::string_view key) const { return treeDir(key) / "erofs"; }
   Path devicesFile(std::string_view key) const { return treeDir(key) / "devices"; }
+  Path treeVerifiedFile(std::string_view key) const { return treeDir(key) / "verified"; }
   Path ingestDir() const { return dir_ / "ingest"; }
   Path tmpDir() const { return dir_ / "tmp"; }
   Path podsDir() const { return dir_ / "pods"; }

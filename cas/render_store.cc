@@ -12,6 +12,7 @@
 #include "cas/erofs/check.h"
 #include "cas/erofs/write.h"
 #include "cas/render_tree.h"
+#include "cas/verified.h"
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
@@ -74,6 +75,7 @@ RenderReport make(const StoreLayout& layout, const schema::ImageId& id, const st
   // The point of no return is behind: by the last name the tree is whole.
   syncDir(layout.treeDir(key));
   syncDir(layout.treesDir());
+  if (names.back() == kMetadataStamp) stampMetadata(layout, key);
   link(layout, id, key);
   return report;
 }

@@ -7,6 +7,7 @@
 #include "cas/aci_input.h"
 #include "cas/care.h"
 #include "cas/tree_care.h"
+#include "cas/verified.h"
 #include "core/base/error.h"
 #include "core/base/fd.h"
 
@@ -37,17 +38,28 @@ void checkDigest(const Path& blob, const Digest& expected, std::string_view what
 
 }  // namespace
 
-VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
-                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier) {
-  const Path tar = layout.tarBlob(image.id);
-  checkDigest(tar, image.id.tarDigest(), "the tar", nullptr);
-  if (readAciManifest(tar) != readFile(layout.manifestFile(image.id), schema::kMaxManifestBytes)) {
+void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
+  const Path tar = layout.tarBlob(id);
+  if (!actool::exists(tar)) {
+    throw TrustError("the tar is missing: " + tar.string(), "remove the image and fetch it again");
+  }
+  // Before the bytes are read: a change while they are makes the stamp worthless, not false.
+  const FileLook look = lookOf(tar);
+  checkDigest(tar, id.tarDigest(), "the tar", nullptr);
+  if (readAciManifest(tar) != readFile(layout.manifestFile(id), schema::kMaxManifestBytes)) {
     throw TrustError(
-        fmt::format("{} is not the manifest in the tar", layout.manifestFile(image.id).string()),
+        fmt::format("{} is not the manifest in the tar", layout.manifestFile(id).string()),
         "remove the image and fetch it again");
   }
-  verifyMetadata(layout, image.id);
+  stampTar(layout, id, look);
+  verifyMetadata(layout, id);
+  const StoreReader reader(layout);
+  if (reader.mountable(id)) stampMetadata(layout, reader.linkedTree(id).value());
+}
 
+VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
+                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier) {
+  verifyContent(layout, image.id);
   VerifyReport report;
   if (!image.distributed.kept) return report;
   std::unique_ptr<trust::VerifySession> session;

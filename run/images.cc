@@ -15,6 +15,7 @@
 #include "core/base/strings.h"
 #include "core/cli/tool.h"
 #include "run/erofs_mount.h"
+#include "run/ondisk.h"
 
 namespace actool::run {
 namespace {
@@ -86,6 +87,18 @@ Answer askImage(const cli::Globals& globals, const std::vector<std::string>& arg
   const ExitStatus status = Child::spawn(options).wait();
   return {status, rewoundText(out, "actool-image's answer"),
           rewoundText(messages, "actool-image's messages")};
+}
+
+// Of another tool's error messages, without the tool's name.
+std::string firstLine(std::string_view messages) {
+  constexpr std::string_view kMark = "error: ";
+  for (const std::string_view line : split(messages, '\n')) {
+    const std::size_t at = line.find(kMark);
+    if (at == std::string_view::npos) continue;
+    constexpr std::size_t kMost = 1000;
+    return printable(trim(line.substr(at + kMark.size())), kMost);
+  }
+  return "actool-image did not say why";
 }
 
 schema::ImageId onlyId(std::string_view answer, std::string_view tool, std::string_view what) {
@@ -203,11 +216,33 @@ std::optional<cas::MountableImage> Images::makeMountable(const schema::ImageId& 
   return store_.mountable(id);
 }
 
+void Images::requireGood(const schema::ImageId& id, const cas::MountableImage& image,
+                         const ErofsFiles& files) {
+  const auto ids =
+      imagesToVerify(store_.layout(), id, image, files, stampAge(globals_.configDirs()));
+  if (ids.empty()) return;
+  std::vector<std::string> arguments{"verify", "--content"};
+  for (const auto& each : ids) {
+    log::info("checking {} on disk before it runs", each.shortForm());
+    arguments.push_back(each.str());
+  }
+  const Answer answer = askImage(globals_, arguments);
+  if (!answer.status.ok()) {
+    throw Error(fmt::format("the files of image {} in the store are not what was verified: {}",
+                            id.str(), firstLine(answer.messages)),
+                "run 'actool image fsck --repair', or remove the image and fetch it again",
+                exitCodeOf(answer.status));
+  }
+  requireSameFiles(image, files);
+}
+
 AppRoot Images::appRoot(const schema::ImageId& id) {
   auto image = store_.mountable(id);
   if (!image && !store_.renderedRoot(id)) image = makeMountable(id);
   if (image) {
-    UniqueFd mount = tryMountErofs(openErofsFiles(*image), "image " + id.shortForm());
+    const ErofsFiles files = openErofsFiles(*image);
+    if (!globals_.insecure.ondisk) requireGood(id, *image, files);
+    UniqueFd mount = tryMountErofs(files, "image " + id.shortForm());
     if (mount) return {image->metadata, std::move(mount)};
   }
   return {renderedRoot(id), {}};

@@ -12,6 +12,7 @@
 #include "core/cli/globals.h"
 #include "core/record/record.h"
 #include "core/schema/image_id.h"
+#include "run/erofs_mount.h"
 
 namespace actool::run {
 
@@ -54,6 +55,9 @@ class Images {
   schema::ImageId fromRecord(record::Image image);
   schema::ImageId fetchRecord(const record::Discovered& discovered);
   std::optional<cas::MountableImage> makeMountable(const schema::ImageId& id);
+  // The ondisk check: `actool-image verify` reads what has no good stamp. TrustError.
+  void requireGood(const schema::ImageId& id, const cas::MountableImage& image,
+                   const ErofsFiles& files);
 
   const cli::Globals& globals_;
   PullPolicy policy_;

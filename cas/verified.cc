@@ -1,0 +1,35 @@
+#include "cas/verified.h"
+
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+namespace actool::cas {
+
+namespace {
+
+template <typename Fn>
+void attempt(Fn&& fn) noexcept {
+  try {
+    fn();
+  } catch (const Error& error) {
+    log::debug("no stamp: {}", error.what());
+  }
+}
+
+}  // namespace
+
+void stampTar(const StoreLayout& layout, const schema::ImageId& id, const FileLook& look) noexcept {
+  attempt([&] { writeStamps(layout.verifiedFile(id), {makeStamp(std::string(kTarStamp), look)}); });
+}
+
+void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept {
+  attempt([&] {
+    writeStamps(layout.treeVerifiedFile(key),
+                {makeStamp(std::string(kMetadataStamp), lookOf(layout.erofsFile(key))),
+                 makeStamp(std::string(kDevicesStamp), lookOf(layout.devicesFile(key)))});
+  });
+}
+
+}  // namespace actool::cas

@@ -1,0 +1,18 @@
+// Writes the stamps (cas/layout/stamp.h) of files that were just read, or just made, and found
+// good. Both are best effort: without a stamp the next run reads the files again.
+#pragma once
+
+#include <string_view>
+
+#include "cas/layout.h"
+#include "cas/layout/stamp.h"
+#include "core/schema/image_id.h"
+
+namespace actool::cas {
+
+// Of an image's tar that looks like `look`.
+void stampTar(const StoreLayout& layout, const schema::ImageId& id, const FileLook& look) noexcept;
+// Of a tree's metadata as it lies there now.
+void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept;
+
+}  // namespace actool::cas
