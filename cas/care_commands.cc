@@ -59,7 +59,7 @@ int remove(const std::vector<std::string>& arguments, bool force, const cli::Glo
     writer.remove(id);
     log::info("removed image {}", id.str());
   }
-  if (force) dropMetadataOver(writer.layout(), ids);
+  if (force) dropMetadataOver(writer.reader(), ids);
   return 0;
 }
 

@@ -78,18 +78,20 @@ std::vector<std::string> dropBadMetadata(const StoreLayout& layout) {
   return dropped;
 }
 
-void dropMetadataOver(const StoreLayout& layout, const std::vector<schema::ImageId>& images) {
-  forEachMetadata(layout, [&](const std::string& key) {
+void dropMetadataOver(const StoreReader& reader, const std::vector<schema::ImageId>& images) {
+  for (const auto& id : reader.ids()) {
     try {
-      const auto devices = devicesOfTree(layout, key);
+      const auto mountable = reader.mountable(id);
+      if (!mountable) continue;
+      const auto& devices = mountable->devices;
       const bool gone = std::any_of(devices.begin(), devices.end(), [&](const auto& device) {
         return std::find(images.begin(), images.end(), device.image) != images.end();
       });
-      if (gone) drop(layout, key);
+      if (gone) drop(reader.layout(), mountable->tree.filename().string());
     } catch (const Error& error) {
       log::warn("{}; 'actool image fsck' removes it", error.what());
     }
-  });
+  }
 }
 
 void verifyMetadata(const StoreLayout& layout, const schema::ImageId& id) {

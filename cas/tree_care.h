@@ -15,8 +15,9 @@ namespace actool::cas {
 // Checks all of them: the metadata as checkErofs() does, the tars by their sizes. Removes those
 // that do not pass; a line for each, naming tree and reason.
 std::vector<std::string> dropBadMetadata(const StoreLayout& layout);
-// Removes those over the tars of `images`, which are gone from the store.
-void dropMetadataOver(const StoreLayout& layout, const std::vector<schema::ImageId>& images);
+// Removes those of remaining images that lie over the tars of `images`, which are gone. What only
+// a pod lies on is left to it and to gc: the kernel has the files open.
+void dropMetadataOver(const StoreReader& reader, const std::vector<schema::ImageId>& images);
 
 // Makes the metadata of the image anew and compares. TrustError when what is in the store is
 // anything else. Nothing when there is none, or when its dependencies are not what they were.
