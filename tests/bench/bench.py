@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
 import harness  # noqa: E402
@@ -81,6 +82,9 @@ class Bench:
 
     def compare(self, work, ours, peer, peer_name, target, **kwargs):
         mine, theirs = self.times([ours, peer], **kwargs)
+        self.add(work, mine, peer_name, theirs, target)
+
+    def add(self, work, mine, peer_name, theirs, target):
         self.rows.append({"work": work, "actool": mine, "peer": peer_name, "peer_seconds": theirs,
                           "ratio": mine / theirs, "target": target})
         print(f"  {work}: {mine * 1000:.1f} ms, {peer_name} {theirs * 1000:.1f} ms", file=sys.stderr)
@@ -112,8 +116,8 @@ class Bench:
             sys.exit(f"bench: actool {' '.join(map(str, arguments))}: {result}")
         return result
 
-    def image(self, name, tree, exec=None):
-        """A signed gzip ACI of `tree` made with tar and gzip, as anyone may make it."""
+    def image(self, name, tree, exec=None, compress=True):
+        """A signed ACI of `tree` made with tar and gzip, as anyone may make it."""
         layout = self.lab.work / name.replace("/", "_")
         layout.mkdir()
         (layout / "manifest").write_text(json.dumps(harness.manifest(name, exec=exec)))
@@ -121,8 +125,11 @@ class Bench:
         subprocess.run(["tar", "-C", str(layout), "-cf", str(tar), "manifest"], check=True)
         subprocess.run(["tar", "-rf", str(tar), "--transform", "s,^\\.,rootfs,", "-C", str(tree), "."], check=True)
         aci = layout / "image.aci"
-        with open(aci, "wb") as out:
-            subprocess.run(["gzip", "-6", "-n", "-c", str(tar)], check=True, stdout=out)
+        if compress:
+            with open(aci, "wb") as out:
+                subprocess.run(["gzip", "-6", "-n", "-c", str(tar)], check=True, stdout=out)
+        else:
+            tar.rename(aci)
         self.gpg.sign(self.key, aci)
         return aci
 
@@ -146,23 +153,53 @@ class Bench:
         self.compare("extract its tree", self.actool_line("image", "extract", identity, out / "tree"),
                      f"tar -C {out} -xf {tar}", "tar -x", 1.0, prepare=[clean, clean])
 
-    def start(self):
-        identity = self.run("fetch", self.small, "--format=id").out.strip()
-        self.run("run", "--net=none", identity)
-        bundle = self.lab.work / "bundle"
+    def crun_line(self, name, rootfs):
+        """crun running /bin/true in `rootfs`, which lies there unpacked."""
+        bundle = self.lab.work / f"bundle-{name}"
         bundle.mkdir()
-        shutil.copytree(self.busybox, bundle / "rootfs", symlinks=True)
         subprocess.run(["crun", "spec"], cwd=bundle, check=True)
         config = json.loads((bundle / "config.json").read_text())
         config["process"].update(terminal=False, args=["/bin/true"])
+        config["root"]["path"] = str(rootfs)
         (bundle / "config.json").write_text(json.dumps(config))
         # crun 1.8 refuses a hybrid cgroup layout.
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=False, stderr=subprocess.DEVNULL)
+        return f"crun --cgroup-manager=disabled run --bundle {bundle} bench-{name}"
+
+    def start(self):
+        identity = self.run("fetch", self.small, "--format=id").out.strip()
+        self.run("run", "--net=none", identity)
         self.compare("run /bin/true by image ID, whole command",
                      self.actool_line("run", "--net=none", identity),
-                     f"crun --cgroup-manager=disabled run --bundle {bundle} bench", "crun run", 3.0,
+                     self.crun_line("small", self.busybox), "crun run", 3.0,
                      runs=max(self.arguments.runs, 20))
         self.run("gc", "--grace-period=0s")
+
+    def mount(self):
+        """Images whose tars are mounted, beside crun on the same trees unpacked."""
+        many = self.lab.work / "many"
+        for i in range(8):
+            shutil.copytree(self.tree, many / f"copy{i}", symlinks=True)
+        for name, tree in (("200 MB", self.tree), ("1.6 GB", many)):
+            shutil.copytree(self.busybox, tree, symlinks=True, dirs_exist_ok=True)
+            word = name.replace(" ", "").replace(".", "").lower()
+            image = self.image(f"example.com/mount{word}", tree, exec=["/bin/true"], compress=False)
+            firsts, others = [], []
+            for attempt in range(3):
+                if attempt > 0:
+                    self.run("gc", "--grace-period=0s")
+                    self.run("image", "rm", identity)
+                identity = self.run("fetch", image, "--format=id").out.strip()
+                line = self.actool_line("run", "--net=none", identity)
+                for run in range(10):
+                    before = time.monotonic()
+                    subprocess.run(line.split(), check=True, env=self.lab.env)
+                    (firsts if run == 0 else others).append(time.monotonic() - before)
+            self.add(f"first run after fetch, {name}", statistics.median(firsts), "nine more runs",
+                     statistics.median(others), 1.5)
+            self.compare(f"run /bin/true, {name} image, mounted", line, self.crun_line(word, tree),
+                         "crun run, unpacked", 3.0, runs=max(self.arguments.runs, 20))
+            self.run("gc", "--grace-period=0s")
 
     def memory(self):
         """A 4 GiB image of generated data that compresses well but is no hole."""
@@ -212,7 +249,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--only", help="fetch, render, start or memory")
+    parser.add_argument("--only", help="fetch, render, start, mount or memory")
     parser.add_argument("--tree", help="a root file system to use instead of files of /usr")
     parser.add_argument("--json", help="write the rows to this file too")
     arguments = parser.parse_args()
@@ -222,7 +259,7 @@ def main():
     bench = Bench(arguments)
     try:
         bench.prepare()
-        for name in ("fetch", "render", "start", "memory"):
+        for name in ("fetch", "render", "start", "mount", "memory"):
             if arguments.only in (None, name):
                 print(f"{name} ...", file=sys.stderr)
                 getattr(bench, name)()
