@@ -19,6 +19,10 @@ namespace actool::cas {
 // "example.com/web:1.0.0, which depends on it"). Pods are known by their manifests.
 std::vector<std::string> usersOf(const StoreWriter& writer, const schema::ImageId& id);
 
+// The images that pods in preparation, prepared or running, or not removed yet, were made of. Error
+// when that can't be told of one.
+std::vector<schema::ImageId> imagesOfPods(const StoreLayout& layout);
+
 struct VerifyReport {
   bool distributedChecked = false;                // the file as distributed is there
   std::optional<trust::TrustDecision> signature;  // good, and its key trusted for the name now
@@ -41,6 +45,18 @@ struct GcOptions {
   // change: a transfer that was interrupted today is continued today.
   std::chrono::seconds grace{24 * 3600};
   bool dropDistributed = false;  // and the files as distributed that are not the tar itself
+  // Quotas; without them no image goes. Of all images together, and of each name.
+  std::optional<std::uint64_t> keepBytes = std::nullopt;
+  std::optional<std::uint64_t> keepLast = std::nullopt;
+  bool dryRun = false;  // report what would go, and remove nothing
+};
+
+// One thing that was removed.
+struct GcItem {
+  std::string what;   // "image", "transfer", "file", "tree", "scratch"
+  std::string name;   // an image ID, or the path below the store
+  std::string label;  // name and version of an image
+  std::uint64_t bytes = 0;
 };
 
 struct GcReport {
@@ -49,11 +65,13 @@ struct GcReport {
   std::uint64_t trees = 0;
   std::uint64_t scratch = 0;
   std::uint64_t distributed = 0;
+  std::uint64_t images = 0;
   std::uint64_t bytes = 0;  // of the blobs and partial files removed
+  std::vector<GcItem> items;
 };
 
-// Takes no image away, nor a tree that an image or a pod refers to, nor what a running process
-// works in.
+// Takes no image away but by a quota (gc_quota.h), nor a tree that an image or a pod refers to, nor
+// what a running process works in.
 GcReport collectGarbage(const StoreLayout& layout, const GcOptions& options, const Clock& clock);
 
 struct FsckReport {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cas/care.h"
+#include "cas/duration.h"
 #include "cas/image_commands.h"
 #include "cas/tree_care.h"
 #include "core/base/error.h"
@@ -119,42 +120,60 @@ int verify(const std::vector<std::string>& arguments, bool contentOnly,
 
 // --- gc ---
 
-// "24h", "90m", "48h30m", "1d", or seconds.
-std::chrono::seconds parseDuration(std::string_view text) {
-  std::uint64_t total = 0;
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
-    const auto count = parseUint(rest.substr(0, digits));
-    rest.remove_prefix(digits);
-    constexpr std::string_view kUnits = "smhd";
-    constexpr std::array<std::uint64_t, 4> kSeconds = {1, 60, 3600, 86400};
-    const std::size_t unit = rest.empty() ? 0 : kUnits.find(rest.front());
-    constexpr std::uint64_t kMost = 100ULL * 365 * 86400;
-    if (!count || unit == std::string_view::npos || *count > kMost) {
-      throw UsageError(fmt::format("'{}' is no duration", printable(text)), "write \"24h\"");
+struct GcArguments {
+  std::string grace = "24h";
+  std::string keepBytes;
+  GcOptions options;
+  std::optional<cli::Format> format;
+};
+
+void printItems(const GcReport& report, const GcArguments& arguments) {
+  if (cli::effectiveFormat(arguments.format) == cli::Format::jsonl) {
+    for (const auto& item : report.items) {
+      Json line = {{"kind", "removed"},
+                   {"what", item.what},
+                   {"name", item.name},
+                   {"bytes", item.bytes},
+                   {"dryRun", arguments.options.dryRun}};
+      if (!item.label.empty()) line["image"] = item.label;
+      cli::print(dumpLine(line) + "\n");
     }
-    total += *count * kSeconds.at(unit);
-    if (!rest.empty()) rest.remove_prefix(1);
+    return;
   }
-  if (text.empty()) throw UsageError("an empty duration", "write \"24h\"");
-  return std::chrono::seconds(total);
+  if (report.items.empty()) return;
+  cli::Table table({"WHAT", "NAME", "IMAGE", "FREED"});
+  for (const auto& item : report.items) {
+    const bool image = item.what == "image";
+    table.addRow({item.what, image ? schema::ImageId::parse(item.name).shortForm() : item.name,
+                  item.label, formatByteSize(item.bytes)});
+  }
+  cli::print(table.render());
 }
 
-int gc(const std::string& grace, bool dropDistributed, const cli::Globals& globals) {
-  const GcOptions options{.grace = parseDuration(grace), .dropDistributed = dropDistributed};
+int gc(GcArguments arguments, const cli::Globals& globals) {
+  GcOptions& options = arguments.options;
+  options.grace = parseDuration(arguments.grace);
+  if (!arguments.keepBytes.empty()) {
+    options.keepBytes = parseByteSize(arguments.keepBytes);
+    if (!options.keepBytes) {
+      throw UsageError(fmt::format("'{}' is no size", printable(arguments.keepBytes)),
+                       "write \"20GiB\"");
+    }
+  }
   if (!actool::exists(storeOf(globals).versionFile())) return 0;
   const GcReport report = collectGarbage(storeOf(globals), options, systemClock());
-  if (report.distributed != 0) {
+  printItems(report, arguments);
+  if (report.distributed != 0 && !options.dryRun) {
     log::info(
         "{} images lost their file as distributed: they can't be seeded, mirrored, exported "
         "with --distributed or have their signature checked any more until they are fetched "
         "again",
         report.distributed);
   }
-  log::info("removed {} interrupted transfers, {} files, {} trees and {} scratch directories, {}",
-            report.ingests, report.blobs, report.trees, report.scratch,
-            formatByteSize(report.bytes));
+  log::info(
+      "{} {} images, {} interrupted transfers, {} files, {} trees and {} scratch directories, {}",
+      options.dryRun ? "would remove" : "removed", report.images, report.ingests, report.blobs,
+      report.trees, report.scratch, formatByteSize(report.bytes));
   return 0;
 }
 
@@ -185,7 +204,6 @@ int fsck(const cli::Globals& globals) {
 struct Words {
   std::vector<std::string> images;
   bool flag = false;
-  std::string text = "24h";
 };
 
 }  // namespace
@@ -228,15 +246,27 @@ std::vector<cli::Subcommand> careSubcommands() {
        .summary = "Remove what nothing needs from the store",
        .details =
            "Interrupted transfers, files and trees that no image or pod refers to, once they "
-           "are older than the grace period. No image is removed.\n\n"
-           "Example:\n    actool image gc --grace-period=48h",
+           "are older than the grace period. Images are removed by the two quotas only, the "
+           "least recently used first, and never one that a pod, a lease or an image that stays "
+           "needs, nor one that was fetched or used within the grace period. Prints what was "
+           "removed: a table on a terminal, otherwise one record a line.\n\n"
+           "Example:\n    actool image gc --grace-period=48h\n"
+           "    actool image gc --keep-last=3 --keep-bytes=20GiB --dry-run",
        .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-         auto words = std::make_shared<Words>();
-         app.add("--grace-period", words->text, "how long to keep what might be used again")
+         auto arguments = std::make_shared<GcArguments>();
+         app.add("--grace-period", arguments->grace, "how long to keep what might be used again")
              .defaultFromTarget();
-         app.flag("--drop-distributed", words->flag,
+         app.add("--keep-bytes", arguments->keepBytes,
+                 "remove images until the rest takes no more than that")
+             .typeName("SIZE");
+         app.add("--keep-last", arguments->options.keepLast,
+                 "remove images of each name but the N of the highest versions")
+             .typeName("N");
+         app.flag("--drop-distributed", arguments->options.dropDistributed,
                   "and compressed files as distributed: the tars stay");
-         return [words, &globals] { return gc(words->text, words->flag, globals); };
+         app.flag("--dry-run", arguments->options.dryRun, "tell what would go, and remove nothing");
+         cli::addFormatOption(app, arguments->format, {cli::Format::table, cli::Format::jsonl});
+         return [arguments, &globals] { return gc(*arguments, globals); };
        }});
   list.push_back(
       {.name = "image fsck",

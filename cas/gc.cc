@@ -5,7 +5,9 @@
 
 #include "cas/bundle/scratch.h"
 #include "cas/care.h"
+#include "cas/gc_quota.h"
 #include "cas/ingest_slot.h"
+#include "cas/lease.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
 
@@ -19,10 +21,12 @@ class Collector {
       : layout_(layout), options_(options), now_(clock.now()), writer_(layout) {}
 
   GcReport run() {
+    if (!options_.dryRun) dropLeases(layout_, now_);
+    collectImages();
     if (options_.dropDistributed) dropDistributed();
     collectScratch();
     collectIngests();
-    report_.bytes += collectBundles(layout_, now_ - options_.grace);
+    if (!options_.dryRun) report_.bytes += collectBundles(layout_, now_ - options_.grace);
     collectBlobs();
     collectTrees();
     return report_;
@@ -45,14 +49,40 @@ class Collector {
     return State{static_cast<std::uint64_t>(info.st_size), changed + options_.grace <= now_};
   }
 
+  void note(std::string_view what, const Path& path, std::uint64_t bytes, std::uint64_t& count) {
+    report_.items.push_back({.what = std::string(what),
+                             .name = path.lexically_relative(layout_.dir()).string(),
+                             .label = {},
+                             .bytes = bytes});
+    ++count;
+    report_.bytes += bytes;
+  }
+
+  void collectImages() {
+    std::vector<schema::ImageId> ids;
+    for (auto& item : imagesOverQuota(writer_, options_, now_)) {
+      ids.push_back(schema::ImageId::parse(item.name));
+      report_.bytes += item.bytes;
+      report_.items.push_back(std::move(item));
+    }
+    report_.images = ids.size();
+    going_ = {ids.begin(), ids.end()};
+    if (!options_.dryRun) writer_.remove(ids);
+  }
+
   void dropDistributed() {
     for (auto& image : writer_.catalog().list()) {
       if (image.distributed.encoding == Encoding::none || !image.distributed.kept) continue;
+      ++report_.distributed;
+      const Path blob = layout_.blob(image.distributed.digest);
+      if (options_.dryRun) {
+        note("file", blob, image.distributed.size, report_.blobs);
+        continue;
+      }
       image.distributed.kept = false;
       // First nobody counts on the file, then it goes (with the unreferenced blobs).
       writer_.update(image);
-      dropped_.insert(layout_.blob(image.distributed.digest));
-      ++report_.distributed;
+      dropped_.insert(blob);
     }
   }
 
@@ -61,8 +91,8 @@ class Collector {
     const auto unused = FileLock::tryAcquire(layout_.tmpDir(), LockMode::exclusive);
     if (!unused) return;
     for (const auto& entry : listDir(layout_.tmpDir())) {
-      removeTree(layout_.tmpDir() / entry);
-      ++report_.scratch;
+      note("scratch", layout_.tmpDir() / entry, 0, report_.scratch);
+      if (!options_.dryRun) removeTree(layout_.tmpDir() / entry);
     }
   }
 
@@ -74,9 +104,8 @@ class Collector {
       const auto data = look(dir / "data");
       const auto state = data ? data : look(dir);
       if (!state || !(state->old || isDisposableSlot(entry))) continue;
-      removeTree(dir);
-      ++report_.ingests;
-      report_.bytes += data ? data->bytes : 0;
+      note("transfer", dir, data ? data->bytes : 0, report_.ingests);
+      if (!options_.dryRun) removeTree(dir);
     }
   }
 
@@ -91,9 +120,8 @@ class Collector {
           const auto state = look(blob);
           if (!state) continue;
           if (!state->old && !dropped_.contains(blob)) continue;
-          removeTree(blob);
-          ++report_.blobs;
-          report_.bytes += state->bytes;
+          note("file", blob, state->bytes, report_.blobs);
+          if (!options_.dryRun) removeTree(blob);
         }
       }
     }
@@ -103,6 +131,7 @@ class Collector {
   std::set<std::string> neededTrees() const {
     std::set<std::string> needed;
     for (const auto& id : writer_.reader().ids()) {
+      if (going_.contains(id)) continue;  // of a dry run
       if (auto key = writer_.reader().linkedTree(id)) needed.insert(std::move(*key));
     }
     for (const auto& phase : listDir(layout_.podsDir())) {
@@ -139,6 +168,8 @@ class Collector {
       const Path lockFile = layout_.treesDir() / (key + ".lock");
       const auto lock = FileLock::tryAcquire(lockFile, LockMode::exclusive);
       if (!lock) continue;
+      note("tree", dir, 0, report_.trees);
+      if (options_.dryRun) continue;
       // Out of its name at once: nobody may take half a tree for a whole one.
       makeDirs(layout_.tmpDir());
       const TempDir trash(layout_.tmpDir(), "removed.");
@@ -146,7 +177,6 @@ class Collector {
         throw Error(trash.path().string() + " is not empty");
       }
       removeTree(lockFile);
-      ++report_.trees;
     }
   }
 
@@ -155,6 +185,7 @@ class Collector {
   const std::chrono::system_clock::time_point now_;
   StoreWriter writer_;
   std::set<Path> dropped_;
+  std::set<schema::ImageId> going_;
   GcReport report_;
 };
 

@@ -16,6 +16,8 @@ cli::Subcommand resolveSubcommand();
 cli::Subcommand remoteSubcommand();
 // cat-manifest, export, extract, render.
 std::vector<cli::Subcommand> contentSubcommands();
+// lease add, list, rm.
+std::vector<cli::Subcommand> leaseSubcommands();
 // rm, verify, gc, fsck.
 std::vector<cli::Subcommand> careSubcommands();
 

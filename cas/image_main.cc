@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
        cas::remoteSubcommand()});
   add(cas::contentSubcommands());
   add(cas::careSubcommands());
+  add(cas::leaseSubcommands());
   add(cas::aciSubcommands());
   add({cas::bundleExportSubcommand(), cas::bundleImportSubcommand(), cas::bundleWantSubcommand()});
   return cli::toolMain(argc, argv, tool);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "cas/migrate.h"
 #include "core/base/error.h"
@@ -16,6 +18,8 @@ namespace {
 
 // Entries that are written at once when all are: some hundred kB.
 constexpr std::size_t kRebuildBatch = 1000;
+// Images whose removal is one change of the index.
+constexpr std::size_t kRemovedAtOnce = 256;
 
 // Makes `dir` below the store, and its name durable in its parent when it is new.
 void makeDurableDir(const Path& dir) {
@@ -209,32 +213,47 @@ void StoreWriter::update(const StoredImage& image, std::string_view signature) {
   update(image);
 }
 
-void StoreWriter::remove(const schema::ImageId& id) {
+void StoreWriter::remove(const std::vector<schema::ImageId>& ids) {
   makeDirs(layout().tmpDir());
-  const TempDir trash(layout().tmpDir(), "removed.");
-  const std::vector<Digest> blobs = unpublish(id, trash.path() / "image");
-  for (const Digest& blob : blobs) {
-    if (!isNeeded(blob)) removeTree(layout().blob(blob));
+  for (std::size_t done = 0; done < ids.size(); done += kRemovedAtOnce) {
+    const std::size_t count = std::min(kRemovedAtOnce, ids.size() - done);
+    const TempDir trash(layout().tmpDir(), "removed.");
+    for (const Digest& blob : unpublish(std::span(ids).subspan(done, count), trash.path())) {
+      if (!isNeeded(blob)) removeTree(layout().blob(blob));
+    }
   }
 }
 
-std::vector<Digest> StoreWriter::unpublish(const schema::ImageId& id, const Path& target) {
-  IndexBatch batch;
-  batch.put(pendingKey(id), "");
-  std::vector<Digest> blobs{id.tarDigest()};
-  for (const std::string& key : entryKeys(id))
-    batch.remove(key);
-  if (const auto known = record(id)) blobs = blobsOf(*known);
-  index_->commit(batch);
-
-  // In one rename: nobody finds half an image. Killed before it, the next writer puts the
-  // entries back; after it, gc removes what is left.
-  const Path dir = layout().imageDir(id);
-  if (!renameNoReplace(dir, target)) {
-    throw Error("moving " + dir.string() + " out of the way: " + target.string() + " exists");
+std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids,
+                                           const Path& target) {
+  IndexBatch begun;
+  IndexBatch done;
+  std::vector<Digest> blobs;
+  for (const auto& id : ids) {
+    begun.put(pendingKey(id), "");
+    done.remove(pendingKey(id));
+    for (const std::string& key : entryKeys(id))
+      begun.remove(key);
+    const auto known = record(id);
+    const auto its = known ? blobsOf(*known) : std::vector{id.tarDigest()};
+    blobs.insert(blobs.end(), its.begin(), its.end());
   }
-  syncDir(dir.parent_path());
-  commit(id, {});
+  index_->commit(begun);
+
+  // Each in one rename: nobody finds half an image. Killed before it, the next writer puts the
+  // entries back; after it, gc removes what is left.
+  std::set<Path> parents;
+  for (const auto& id : ids) {
+    const Path dir = layout().imageDir(id);
+    if (!renameNoReplace(dir, target / id.str())) {
+      throw Error(fmt::format("moving {} out of the way: it is in {} already", dir.string(),
+                              target.string()));
+    }
+    parents.insert(dir.parent_path());
+  }
+  for (const Path& parent : parents)
+    syncDir(parent);
+  index_->commit(done);
   return blobs;
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -64,10 +65,12 @@ class StoreWriter {
   void update(const StoredImage& image, std::string_view signature);
   // Takes the image out, then its blobs unless another image needs them. Works for a broken image
   // too. Its rendered tree is left to gc.
-  void remove(const schema::ImageId& id);
-  // Moves the image's directory to `target`, which must not be there, and returns the blobs it
-  // had; they stay.
-  std::vector<Digest> unpublish(const schema::ImageId& id, const Path& target);
+  void remove(const schema::ImageId& id) { remove(std::vector{id}); }
+  // Of many at once, with as many flushes as of a few.
+  void remove(const std::vector<schema::ImageId>& ids);
+  // Moves the images' directories into `target`, by their IDs, and returns the blobs they had;
+  // those stay.
+  std::vector<Digest> unpublish(std::span<const schema::ImageId> ids, const Path& target);
   // What is known of an image, broken ones included: by the index, else by its image.json.
   std::optional<StoredImage> record(const schema::ImageId& id) const;
 

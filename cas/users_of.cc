@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cas/care.h"
+#include "cas/lease.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -12,16 +16,10 @@ namespace {
 
 constexpr std::size_t kMaxPodManifestBytes = 4 << 20;
 
-bool podUses(const std::string& manifest, const Path& file, const schema::ImageId& id) {
-  const auto pod = schema::PodManifest::parse(manifest, file.string());
-  for (const auto& app : pod.apps) {
-    if (app.image.id == id) return true;
-  }
-  return false;
-}
-
-void addPods(const StoreLayout& layout, const schema::ImageId& id,
-             std::vector<std::string>& users) {
+// Calls `visit` with the UUID of each pod and an image it was made of; `failed` with the UUID and
+// the reason when that can't be told.
+template <typename Visit, typename Failed>
+void forEachPodImage(const StoreLayout& layout, Visit&& visit, Failed&& failed) {
   for (const auto& phase : listDir(layout.podsDir())) {
     // What is done with needs nothing any more; only its directory is still there.
     if (phase == "garbage" || phase == "exited-garbage") continue;
@@ -31,19 +29,54 @@ void addPods(const StoreLayout& layout, const schema::ImageId& id,
       const Path file = phaseDir / uuid / "pod";
       try {
         const auto manifest = tryReadFile(file, kMaxPodManifestBytes);
-        if (manifest && podUses(*manifest, file, id)) users.push_back("pod " + printable(uuid));
+        if (!manifest) continue;
+        for (const auto& app : schema::PodManifest::parse(*manifest, file.string()).apps)
+          visit(uuid, app.image.id);
       } catch (const Error& error) {
-        log::warn("can't tell which images pod {} uses: {}", printable(uuid), error.what());
+        failed(uuid, error);
       }
     }
   }
 }
 
+void addPods(const StoreLayout& layout, const schema::ImageId& id,
+             std::vector<std::string>& users) {
+  forEachPodImage(
+      layout,
+      [&](const std::string& uuid, const std::optional<schema::ImageId>& image) {
+        const std::string user = "pod " + printable(uuid);
+        if (image == id && (users.empty() || users.back() != user)) users.push_back(user);
+      },
+      [](const std::string& uuid, const Error& error) {
+        log::warn("can't tell which images pod {} uses: {}", printable(uuid), error.what());
+      });
+}
+
 }  // namespace
+
+std::vector<schema::ImageId> imagesOfPods(const StoreLayout& layout) {
+  std::vector<schema::ImageId> images;
+  forEachPodImage(
+      layout,
+      [&](const std::string&, const std::optional<schema::ImageId>& image) {
+        if (image) images.push_back(*image);
+      },
+      [](const std::string& uuid, const Error& error) {
+        throw Error(
+            fmt::format("can't tell which images pod {} uses: {}", printable(uuid), error.what()),
+            "remove the pod first");
+      });
+  return images;
+}
 
 std::vector<std::string> usersOf(const StoreWriter& writer, const schema::ImageId& id) {
   std::vector<std::string> users;
   addPods(writer.layout(), id, users);
+  for (const auto& lease : activeLeases(writer.layout(), systemClock().now())) {
+    if (std::find(lease.images.begin(), lease.images.end(), id) != lease.images.end()) {
+      users.push_back("lease " + lease.name);
+    }
+  }
   const auto image = writer.record(id);
   if (!image) return users;
   for (const auto& other : writer.catalog().dependentsOn(image->name, id)) {

@@ -11,6 +11,8 @@
 
 #include "core/base/error.h"
 #include "core/base/fd.h"
+#include "core/base/fs.h"
+#include "core/base/lock.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "core/cli/options.h"
@@ -191,6 +193,17 @@ int runRaw(const Arguments& arguments, const cli::Globals& globals) {
   return 0;
 }
 
+// Held as long as a fetch runs: collection by quotas then leaves all that came in the last day
+// (docs/store-format.md, Garbage). Nothing where the store is not made yet, or not ours to change.
+std::optional<FileLock> announceFetch(const Path& store) {
+  try {
+    if (actool::exists(store)) return FileLock::acquire(store / "fetching", LockMode::shared);
+  } catch (const SystemError& error) {
+    log::debug("{}", error.what());
+  }
+  return std::nullopt;
+}
+
 int runFetch(const Arguments& arguments, const cli::Globals& globals,
              const cli::Options& commandLine) {
   FetchOptions options;
@@ -202,6 +215,7 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals,
   options.limits.maxBytes = maxBytesOf(arguments);
   const std::vector<Request> requests = requestsOf(arguments, commandLine);
 
+  const auto running = announceFetch(globals.dir);
   const Siblings siblings(globals, writeTalk);
   ProcessIngestClient ingest(siblings);
   ProcessStoreQuery store(siblings);

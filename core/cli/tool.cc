@@ -145,15 +145,17 @@ int runGroup(const Tool& tool, const std::string& group, std::vector<std::string
   }
   const std::string word = rest.front();
   const Selection selection = selectByName(tool, group + " " + word);
+  rest.erase(rest.begin());
+  std::vector<std::string> all = globals.forward();
+  all.insert(all.end(), rest.begin(), rest.end());
+  // "image lease add": a group in a group.
+  if (!selection.group.empty()) return runGroup(tool, selection.group, std::move(all));
   if (selection.subcommand == nullptr) {
     const std::optional<std::string> near = nearest(word, words);
     throw UsageError(
         fmt::format("{} has no subcommand \"{}\"", usageName(group), printable(word)),
         near ? fmt::format("did you mean \"{}\"?", *near) : "it is one of " + join(words, ", "));
   }
-  rest.erase(rest.begin());
-  std::vector<std::string> all = globals.forward();
-  all.insert(all.end(), rest.begin(), rest.end());
   return runOne(*selection.subcommand, std::move(all));
 }
 

@@ -137,6 +137,32 @@ class Subcommands(StoreCase):
         self.ok(self.lab.actool("image", "rm", "example.com/web", "example.com/app"))
         self.assert_store_is_empty()
 
+    def test_leases_and_quotas(self):
+        lease = lambda *words: self.lab.actool("image", "lease", *words)
+        self.refused(lease("add", "keep", "example.com/web"), 252, "no image example.com/web in the store")
+        self.assertFalse(self.lab.store.exists())
+        self.ok(self.ingest())
+        self.ok(lease("add", "keep", "--expires=1h", "example.com/web"))
+        listed = self.ok(lease("list")).records()
+        self.assertEqual([(one["name"], one["images"]) for one in listed], [("keep", [self.id])])
+        self.assertIn("keep", self.ok(lease("list", "--format=table")).out)
+        quota = ["image", "gc", "--keep-bytes=0", "--grace-period=0s"]
+        self.assertEqual(self.ok(self.lab.actool(*quota)).records(), [])
+        self.refused(self.lab.actool("image", "rm", self.id), 250, "is needed by lease keep")
+        self.ok(lease("rm", "keep"))
+        self.refused(lease("rm", "keep"), 252, "there is no lease keep")
+        self.refused(lease("add", "../keep", self.id), 254, "is no name for a lease")
+        self.refused(lease("nonsense"), 254, 'actool image lease has no subcommand "nonsense"')
+        self.assertEqual(self.ok(self.lab.actool("image", "gc", "--grace-period=0s")).records(), [])
+        expected = {"kind": "removed", "what": "image", "name": self.id, "image": "example.com/web:1.0.0",
+                    "bytes": len(self.tar) + self.aci.stat().st_size, "dryRun": True}
+        would = self.ok(self.lab.actool(*quota, "--dry-run")).records()
+        self.assertEqual(would[0], expected)
+        self.assertEqual(self.image_ids(), [self.id])
+        self.assertEqual(self.ok(self.lab.actool(*quota)).records(), [{**one, "dryRun": False} for one in would])
+        self.assert_store_is_empty()
+        self.refused(self.lab.actool("image", "gc", "--keep-bytes=much"), 254, "'much' is no size")
+
     def test_remote(self):
         url = "https://example.com/web.aci"
         self.refused(self.lab.actool("image", "remote", url), 252, "nothing is known of")
