@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ struct VerifyReport {
 // tar, metadata that is mounted against what the tars make. Stamps what is good (cas/verified.h).
 // TrustError naming the first thing that is wrong.
 void verifyContent(const StoreLayout& layout, const schema::ImageId& id);
+
+// The tar against the image ID, the manifest against the tar. TrustError as below.
+void verifyTar(const StoreLayout& layout, const schema::ImageId& id);
+// A blob against its digest. TrustError that calls it `what`.
+void verifyBlob(const StoreLayout& layout, const Digest& digest, std::string_view what);
 
 // Reads the image's files anew: the tar against the ID, the manifest against the tar, metadata
 // that is mounted against what the tars make, the file as distributed against its digest and, where
@@ -74,18 +80,30 @@ struct GcReport {
 // what a running process works in.
 GcReport collectGarbage(const StoreLayout& layout, const GcOptions& options, const Clock& clock);
 
+struct FsckOptions {
+  bool repair = false;
+  // Bytes that were read, of how many; some times a second.
+  std::function<void(std::uint64_t done, std::uint64_t total)> onProgress = {};
+};
+
 struct FsckReport {
   std::uint64_t images = 0;
-  std::vector<std::string> broken;  // one line for each image that is not whole
+  std::vector<std::string> broken;   // one line for each image that is not whole
+  std::vector<std::string> mended;   // a line for each thing that was put right, by `repair` only
+  std::uint64_t quarantined = 0;     // of the broken ones, by `repair` only
+  std::vector<StoredImage> lost;     // those of which it is known what they were
+  std::vector<std::string> foreign;  // files that are none of ours, below the store
   std::uint64_t entriesAdded = 0;
   std::uint64_t entriesRemoved = 0;
   bool indexReplaced = false;                // it could not be opened
   std::vector<std::string> metadataDropped;  // as dropBadMetadata() says
 };
 
-// Compares every image's files with what image.json says of them (sizes; verifyImage() reads the
-// bytes), and makes the index what the image.json files say. Broken images are left out of it.
-// Metadata that must not be mounted is removed.
-FsckReport checkStore(const StoreLayout& layout);
+// Reads all bytes of all images (fsck_image.h), without the store's lock. Then, under it, makes
+// the index what the images' files say, whatever state it is in; broken images are left out of it.
+// Metadata that must not be mounted is removed. With `repair`, what follows from other files is
+// mended, images that stay broken go to the quarantine (quarantine.h), and links that lead nowhere
+// are removed. Foreign files are left alone.
+FsckReport checkStore(const StoreLayout& layout, const FsckOptions& options = {});
 
 }  // namespace actool::cas

@@ -9,9 +9,11 @@
 #include "cas/tree_care.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/progress.h"
 #include "core/base/strings.h"
 #include "core/cli/table.h"
 #include "core/record/image_arg.h"
+#include "core/record/record.h"
 
 namespace actool::cas {
 
@@ -179,26 +181,54 @@ int gc(GcArguments arguments, const cli::Globals& globals) {
 
 // --- fsck ---
 
-int fsck(const cli::Globals& globals) {
+// A line from which 'actool fetch' gets the image again: where it came from, or its name.
+std::string refetchLine(const StoredImage& image) {
+  const schema::AppRef ref = image.requested.empty() ? schema::AppRef(image.name, image.labels)
+                                                     : image.requested.back().ref;
+  record::Discovered record{.requested = ref, .endpoints = {}, .keys = {}};
+  for (auto source = image.sources.rbegin(); source != image.sources.rend(); ++source) {
+    if (source->url.starts_with("https://") || source->url.starts_with("http://")) {
+      record.endpoints.push_back({source->url, ""});
+    }
+  }
+  return record.endpoints.empty() ? ref.str() : dumpLine(record.toJson());
+}
+
+int fsck(bool repair, const cli::Globals& globals) {
   if (!actool::exists(storeOf(globals).versionFile())) {
     // Refuses what is there under another version; else there is nothing to check.
     const StoreReader check(storeOf(globals));
     log::info("the store is empty");
     return 0;
   }
-  const FsckReport report = checkStore(storeOf(globals));
+  const auto progress = makeProgress(globals.progress, "checking images");
+  const FsckReport report =
+      checkStore(storeOf(globals),
+                 {.repair = repair, .onProgress = [&](std::uint64_t done, std::uint64_t total) {
+                    progress->update(done, total);
+                  }});
+  progress->finish();
   for (const auto& line : report.broken)
     log::error("{}", line);
+  for (const auto& line : report.mended)
+    log::warn("{}", line);
   for (const auto& line : report.metadataDropped)
     log::warn("removed metadata that is made again when it is needed: {}", line);
+  for (const auto& file : report.foreign)
+    log::warn("{} is not of the store; it is left alone", printable(file));
+  for (const auto& image : report.lost)
+    cli::print(refetchLine(image) + "\n");
   log::info("{} images, {} of them broken; {} index entries added, {} removed{}", report.images,
             report.broken.size(), report.entriesAdded, report.entriesRemoved,
             report.indexReplaced ? "; the index was made anew" : "");
-  if (!report.broken.empty()) {
-    throw Error(fmt::format("{} images are broken", report.broken.size()),
-                "remove them with 'actool image rm ID' and fetch them again");
+  if (report.broken.empty()) return 0;
+  if (repair) {
+    throw TrustError(fmt::format("{} images were broken and are in {} now", report.quarantined,
+                                 (storeOf(globals).dir() / "quarantine").string()),
+                     "fetch them again; what 'actool fetch' needs for that is on standard output");
   }
-  return 0;
+  throw TrustError(fmt::format("{} images are broken", report.broken.size()),
+                   "'actool image fsck --repair' moves them out of the way");
 }
 
 struct Words {
@@ -271,12 +301,17 @@ std::vector<cli::Subcommand> careSubcommands() {
   list.push_back(
       {.name = "image fsck",
        .summary = "Check the store's files and rebuild its index from them",
-       .details = "Names every image that is not whole; exit code 254 when there is one. Checks "
-                  "sizes, not bytes: see 'actool image verify'. Metadata that must not be mounted "
-                  "is removed; it is made again when it is needed.\n\n"
-                  "Example:\n    actool image fsck",
-       .setup = [](cli::Options& /*app*/, cli::Globals& globals) -> std::function<int()> {
-         return [&globals] { return fsck(globals); };
+       .details =
+           "Reads every byte of every image, and makes the index what the files say. Exit code "
+           "253 when an image is not whole. Metadata that must not be mounted is removed; it is "
+           "made again when it is needed. With --repair, what follows from other files is mended, "
+           "and images that stay broken are moved to the store's directory quarantine/; for each "
+           "a line is printed from which 'actool fetch' gets it again.\n\n"
+           "Example:\n    actool image fsck\n    actool image fsck --repair | actool fetch",
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
+         auto words = std::make_shared<Words>();
+         app.flag("--repair", words->flag, "mend what can be mended, move the rest out of the way");
+         return [words, &globals] { return fsck(words->flag, globals); };
        }});
   return list;
 }

@@ -38,7 +38,11 @@ void checkDigest(const Path& blob, const Digest& expected, std::string_view what
 
 }  // namespace
 
-void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
+void verifyBlob(const StoreLayout& layout, const Digest& digest, std::string_view what) {
+  checkDigest(layout.blob(digest), digest, what, nullptr);
+}
+
+void verifyTar(const StoreLayout& layout, const schema::ImageId& id) {
   const Path tar = layout.tarBlob(id);
   if (!actool::exists(tar)) {
     throw TrustError("the tar is missing: " + tar.string(), "remove the image and fetch it again");
@@ -52,6 +56,10 @@ void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
         "remove the image and fetch it again");
   }
   stampTar(layout, id, look);
+}
+
+void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
+  verifyTar(layout, id);
   verifyMetadata(layout, id);
   const StoreReader reader(layout);
   if (reader.mountable(id)) stampMetadata(layout, reader.linkedTree(id).value());

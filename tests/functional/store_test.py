@@ -1,5 +1,6 @@
 """The store: actool image and its subcommands, what they refuse, and what a crash leaves."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -187,14 +188,42 @@ class Subcommands(StoreCase):
         with blob.open("r+b") as file:
             file.seek(5000)
             file.write(b"damage")
-        self.ok(self.lab.actool("image", "fsck"))  # sizes only
         result = self.lab.actool("image", "verify")
         self.assertEqual(result.code, 253, result)
         self.assertIn("the tar is damaged", result.err)
-        # Fetching it again from elsewhere heals nothing that is trusted blindly; removing does.
-        self.ok(self.lab.actool("image", "rm", self.id))
-        self.ok(self.ingest())
+        self.refused_by_fsck(self.lab.actool("image", "fsck"), "the tar is damaged")
+        damaged = blob.read_bytes()
+        result = self.refused_by_fsck(self.lab.actool("image", "fsck", "--repair"), "the tar is damaged")
+        self.assertEqual(result.out, "example.com/web:1.0.0,os=linux,arch=amd64\n")
+        self.assertEqual((self.lab.store / "quarantine" / self.id / "tar").read_bytes(), damaged)
+        self.assertEqual(self.image_ids(), [])
+        self.ok(self.lab.actool("image", "fsck"))
+        url = "https://example.com/web.aci"
+        self.ok(self.ingest(None, None, f"--source={url}", "--requested=example.com/web"))
         self.ok(self.lab.actool("image", "verify"))
+        # What came from a URL is got again from there.
+        os.truncate(self.lab.store / "blobs/sha512" / self.id[7:9] / self.id[7:], 100)
+        (self.lab.store / "images/notes.txt").write_text("not ours")
+        result = self.refused_by_fsck(self.lab.actool("image", "fsck", "--repair"), "100 bytes instead of")
+        self.assertEqual(result.records(), [{"kind": "discovered", "requested": "example.com/web",
+                                             "endpoints": [{"aci": url}], "keys": []}])
+        self.assertIn("images/notes.txt is not of the store", result.err)
+        self.assertEqual((self.lab.store / "images/notes.txt").read_text(), "not ours")
+        self.assertEqual(len(list((self.lab.store / "quarantine").iterdir())), 2)
+
+    def refused_by_fsck(self, result, pattern):
+        self.assertEqual(result.code, 253, result)
+        self.assertRegex(result.err, pattern)
+        return result
+
+    def test_an_index_of_garbage(self):
+        self.ok(self.ingest())
+        before = self.ok(self.lab.actool("image", "list")).out
+        chance = random.Random(9)
+        for path in (self.lab.store / "index").iterdir():
+            path.write_bytes(chance.randbytes(path.stat().st_size))
+        self.assertIn("the index was made anew", self.ok(self.lab.actool("image", "fsck")).err)
+        self.assertEqual(self.ok(self.lab.actool("image", "list")).out, before)
 
     def test_an_unknown_version_is_refused(self):
         self.lab.store.mkdir()
@@ -475,6 +504,81 @@ class Crash(StoreCase):
         self.ok(self.lab.actool("image", "fsck"))
         self.ok(self.lab.actool("image", "gc", "--grace-period=0s"))
         self.assert_store_is_empty()
+
+
+    def test_sigkill_of_what_changes_and_reads(self):
+        """gc, rm and export, killed at random: the image is there whole or not at all, and fsck has
+        nothing to find but what it is for."""
+        chance = random.Random(21)
+        out = self.lab.work / "exported.tar"
+        commands = [["image", "rm", self.id],
+                    ["image", "gc", "--keep-bytes=0", "--grace-period=0s"],
+                    ["image", "export", "--overwrite", self.id, out]]
+        durations = []
+        for command in commands:
+            self.ok(self.ingest())
+            begin = time.monotonic()
+            self.ok(self.lab.actool(*command))
+            durations.append(time.monotonic() - begin)
+        whole = out.read_bytes()
+        for attempt in range(KILLS):
+            if not self.image_ids():
+                self.ok(self.ingest())
+            which = attempt % len(commands)
+            process = self.lab.popen(*commands[which])
+            time.sleep(chance.uniform(0, durations[which] * 1.1))
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.communicate()
+            self.assertIn(self.image_ids(), ([], [self.id]), attempt)
+            self.assertEqual(out.read_bytes(), whole, attempt)
+            if attempt % 20 == 0:
+                self.ok(self.lab.actool("image", "fsck"))
+        self.ok(self.lab.actool("image", "fsck"))
+        self.ok(self.lab.actool("image", "rm", "--force", *self.image_ids()) if self.image_ids()
+                else self.lab.actool("image", "list"))
+        self.ok(self.lab.actool("image", "gc", "--grace-period=0s"))
+        self.assert_store_is_empty()
+
+
+class ManyProcesses(StoreCase):
+    PROCESSES = 100
+
+    def test_a_hundred_at_once(self):
+        """ingest, rm, gc, list, render and resolve of a few images, four workers' worth at a time."""
+        images = []
+        for number in range(4):
+            tar = harness.aci_tar(harness.manifest(f"example.com/many{number}"),
+                                  [harness.directory("rootfs"), harness.Entry("rootfs/number", bytes([number]))])
+            images.append((harness.image_id(tar), *self.sign(f"many{number}.aci", harness.gzip.compress(tar))))
+        chance = random.Random(22)
+        processes = []
+        for _ in range(self.PROCESSES):
+            image, aci, asc = chance.choice(images)
+            command = chance.choice([["image", "ingest", f"--signature={asc}", aci],
+                                     ["image", "ingest", f"--signature={asc}", aci],
+                                     ["image", "rm", image], ["image", "render", image],
+                                     ["image", "gc", "--grace-period=0s"],
+                                     ["image", "gc", "--keep-last=0", "--grace-period=0s"],
+                                     ["image", "list"], ["image", "resolve", image]])
+            processes.append((command, self.lab.popen(*command)))
+        for command, process in processes:
+            _, err = process.communicate(timeout=120 * harness.SLOW)
+            # What another one removed is not found; all else succeeds.
+            self.assertIn(process.returncode, (0, 252), (command, err))
+            self.assertNotIn(b"internal error", err)
+        fsck = self.ok(self.lab.actool("image", "fsck"))
+        self.assertIn("0 of them broken; 0 index entries added, 0 removed", fsck.err)
+        self.ok(self.lab.actool("image", "verify"))
+
+    def test_readers_do_not_wait_for_the_lock(self):
+        self.ok(self.ingest())
+        with (self.lab.store / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for command in (["list"], ["resolve", self.id], ["cat-manifest", self.id], ["export", self.id, "-"]):
+                self.ok(self.lab.actool("image", *command, timeout=20))
 
 
 class Memory(StoreCase):

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 
@@ -288,6 +289,62 @@ TEST_F(CareTest, FsckLeavesBrokenImagesOutAndNamesThem) {
   EXPECT_EQ(report.broken.front(), id_.str() + ": " + layout_.tarBlob(id_).string() +
                                        " has 10 bytes instead of " + std::to_string(tar_.size()));
   EXPECT_EQ(listed(), std::vector{other});
+}
+
+TEST_F(CareTest, FsckFindsAFlippedBitAndRepairKeepsTheBytes) {
+  ingestSigned(packed_);
+  std::string damaged = tar_;
+  damaged[2000] = static_cast<char>(damaged[2000] ^ 1);
+  writeFilePlain(layout_.tarBlob(id_), damaged);
+  FsckReport report = checkStore(layout_);
+  ASSERT_EQ(report.broken.size(), 1U);
+  EXPECT_NE(report.broken.front().find("the tar is damaged"), std::string::npos);
+  EXPECT_TRUE(actool::exists(layout_.imageDir(id_)));
+  report = checkStore(layout_, {.repair = true});
+  EXPECT_EQ(report.quarantined, 1U);
+  EXPECT_FALSE(actool::exists(layout_.imageDir(id_)));
+  const Path place = layout_.dir() / "quarantine" / id_.str();
+  EXPECT_EQ(readFile(place / "tar", 1 << 20), damaged);
+  EXPECT_EQ(readFile(place / "distributed", 1 << 20), packed_);
+  EXPECT_TRUE(actool::exists(place / "image/signature.asc"));
+  EXPECT_NE(readFile(place / "why", 10000).find("the tar is damaged"), std::string::npos);
+  EXPECT_TRUE(checkStore(layout_).broken.empty());
+  ingestSigned(packed_);
+  EXPECT_EQ(listed(), std::vector{id_});
+}
+
+TEST_F(CareTest, RepairMendsWhatFollowsFromOtherFiles) {
+  const StoredImage image = ingestSigned(packed_);
+  const std::string manifest = readFile(layout_.manifestFile(id_), 1 << 20);
+  writeFilePlain(layout_.manifestFile(id_), "garbage");
+  writeFilePlain(layout_.blob(image.distributed.digest), "garbage");
+  FsckReport report = checkStore(layout_, {.repair = true});
+  EXPECT_TRUE(report.broken.empty());
+  EXPECT_EQ(report.mended.size(), 2U);
+  EXPECT_EQ(readFile(layout_.manifestFile(id_), 1 << 20), manifest);
+  EXPECT_FALSE(readWhole(layout_, id_).distributed.kept);
+  EXPECT_EQ(readFile(layout_.dir() / "quarantine" / id_.str() / "distributed", 100), "garbage");
+  EXPECT_EQ(listed(), std::vector{id_});
+  // The index has a copy of the record.
+  writeFilePlain(layout_.imageFile(id_), "garbage");
+  report = checkStore(layout_, {.repair = true});
+  EXPECT_TRUE(report.broken.empty());
+  EXPECT_EQ(readWhole(layout_, id_).id, id_);
+}
+
+TEST_F(CareTest, FsckNamesForeignFilesAndRepairRemovesBrokenLinks) {
+  ingestSigned(packed_);
+  writeFilePlain(layout_.dir() / "notes", "mine");
+  writeFilePlain(layout_.dir() / "blobs/sha512/stray", "mine");
+  removeTree(layout_.treeLink(id_));
+  ASSERT_EQ(::symlink("../../../trees/nowhere", layout_.treeLink(id_).c_str()), 0);
+  FsckReport report = checkStore(layout_);
+  EXPECT_EQ(report.foreign, (std::vector<std::string>{"notes", "blobs/sha512/stray"}));
+  EXPECT_TRUE(report.mended.empty());
+  report = checkStore(layout_, {.repair = true});
+  EXPECT_EQ(report.mended.size(), 1U);
+  EXPECT_FALSE(actool::exists(layout_.treeLink(id_)));
+  EXPECT_EQ(readFile(layout_.dir() / "notes", 10), "mine");
 }
 
 TEST_F(CareTest, VerifyReadsEveryByte) {
