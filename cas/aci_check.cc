@@ -13,7 +13,6 @@ namespace actool::cas {
 namespace {
 
 constexpr std::string_view kManifest = "manifest";
-constexpr std::string_view kRootfs = "rootfs";
 
 class Checker {
  public:

@@ -11,8 +11,6 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::uint64_t kBlock = 512;
-
 TarEntry findManifest(const Path& input) {
   AciFile file(input);
   TarReader reader(file);
@@ -59,7 +57,8 @@ AciSummary replaceManifest(const Path& input, const Path& output, const std::str
                            const OutputOptions& options) {
   TarEntry entry = withContext(input.string(), [&] { return findManifest(input); });
   const std::uint64_t begin = entry.headerOffset;
-  const std::uint64_t end = entry.dataOffset + (entry.dataSize + kBlock - 1) / kBlock * kBlock;
+  const std::uint64_t end =
+      entry.dataOffset + (entry.dataSize + kTarBlock - 1) / kTarBlock * kTarBlock;
   entry.size = entry.dataSize = manifest.size();
   entry.sparse = false;
   entry.pieces.clear();

@@ -6,6 +6,8 @@
 
 namespace actool::cas {
 
+inline constexpr std::string_view kRootfs = "rootfs";  // the one directory of an image
+
 struct PathLimits {
   std::size_t depth = 256;
   std::size_t component = 255;

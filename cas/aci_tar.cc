@@ -12,7 +12,6 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::size_t kBlock = 512;
 // No file system holds larger files; sums of two of these can't overflow.
 constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 62;
 
@@ -80,7 +79,7 @@ bool checksumMatches(std::span<const std::byte> block) {
   const auto stored = number(block, kChecksum);
   std::int64_t plain = 0;
   std::int64_t withSign = 0;  // as tars of old, made where char was signed, have it
-  for (std::size_t i = 0; i < kBlock; ++i) {
+  for (std::size_t i = 0; i < kTarBlock; ++i) {
     const bool own = i >= kChecksum.at && i < kChecksum.at + kChecksum.length;
     const auto byte =
         own ? static_cast<unsigned char>(' ') : std::to_integer<unsigned char>(block[i]);
@@ -91,7 +90,7 @@ bool checksumMatches(std::span<const std::byte> block) {
 }
 
 std::uint64_t paddingOf(std::uint64_t size) {
-  return (kBlock - size % kBlock) % kBlock;
+  return (kTarBlock - size % kTarBlock) % kTarBlock;
 }
 
 bool isGlobalPoison(std::string_view key) {
@@ -180,7 +179,7 @@ std::optional<TarEntry> TarReader::next() {
   bool extended = false;
   entryAt_ = offset_;
   std::size_t budget = limits_.extendedHeader;
-  std::array<std::byte, kBlock> block{};
+  std::array<std::byte, kTarBlock> block{};
   while (true) {
     headerAt_ = offset_;
     if (!refill()) fail("the archive is truncated: it has no end-of-archive marker");
@@ -198,10 +197,10 @@ std::optional<TarEntry> TarReader::next() {
     if (!size || *size < 0) fail("the size of an extended header is no number");
     const auto bytes = static_cast<std::uint64_t>(*size);
     // The header block counts too, so that no number of empty ones is free.
-    if (bytes > budget || budget - bytes < kBlock) {
+    if (bytes > budget || budget - bytes < kTarBlock) {
       fail("extended headers of more than " + std::to_string(limits_.extendedHeader) + " bytes");
     }
-    budget -= static_cast<std::size_t>(bytes) + kBlock;
+    budget -= static_cast<std::size_t>(bytes) + kTarBlock;
     std::string body = readBody(bytes, paddingOf(bytes));
     if (type == 'L' || type == 'K') {
       auto& into = type == 'L' ? longName_ : longLink_;
@@ -398,7 +397,7 @@ void TarReader::readSparseBlocks(std::span<const std::byte> header, TarEntry& en
   bool more = header[kGnuExtendedAt] != std::byte{0};
   // Blocks without any piece in them would be free otherwise.
   std::size_t blocksLeft = limits_.sparsePieces / kBlockSparseCount + 1;
-  std::array<std::byte, kBlock> block{};
+  std::array<std::byte, kTarBlock> block{};
   while (more) {
     if (blocksLeft-- == 0) {
       fail("a sparse file of more than " + std::to_string(limits_.sparsePieces) + " pieces");

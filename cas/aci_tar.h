@@ -19,6 +19,8 @@
 
 namespace actool::cas {
 
+inline constexpr std::size_t kTarBlock = 512;  // everything in a tar starts at a multiple of it
+
 struct TarLimits {
   // PATH_MAX: a longer name could not be made by one call. Holds for link targets too.
   std::size_t path = 4095;

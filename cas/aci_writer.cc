@@ -14,10 +14,8 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::size_t kBlock = 512;
-
 // The largest numbers that octal digits of a field can say.
-constexpr std::uint64_t kMaxSize = 077777777777;
+constexpr std::uint64_t kMaxUstarSize = 077777777777;
 constexpr std::uint32_t kMaxId = 07777777;
 
 using Records = std::vector<std::pair<std::string, std::string>>;
@@ -48,7 +46,7 @@ struct HeaderFields {
 };
 
 std::string header(const HeaderFields& fields) {
-  std::string block(kBlock, '\0');
+  std::string block(kTarBlock, '\0');
   const auto set = [&](std::size_t at, std::string_view text) {
     std::memcpy(block.data() + at, text.data(), text.size());
   };
@@ -126,8 +124,8 @@ void TarWriter::put(std::string_view text) {
 }
 
 void TarWriter::pad(std::uint64_t size) {
-  static constexpr std::array<std::byte, kBlock> kZeros{};
-  const std::uint64_t fill = (kBlock - size % kBlock) % kBlock;
+  static constexpr std::array<std::byte, kTarBlock> kZeros{};
+  const std::uint64_t fill = (kTarBlock - size % kTarBlock) % kTarBlock;
   if (fill > 0) sink_.write(std::span(kZeros).first(static_cast<std::size_t>(fill)));
 }
 
@@ -153,7 +151,7 @@ void TarWriter::begin(const TarEntry& entry) {
     for (const SparsePiece& piece : pieces) {
       map += fmt::format("{}\n{}\n", piece.offset, piece.length);
     }
-    map.resize((map.size() + kBlock - 1) / kBlock * kBlock, '\0');
+    map.resize((map.size() + kTarBlock - 1) / kTarBlock * kTarBlock, '\0');
     // What tars that don't know the format unpack it as; cut, as it names nothing.
     fields.name = ("GNUSparseFile.0/" + std::string(baseOf(path))).substr(0, 100);
   } else if (!splitName(path, fields)) {
@@ -162,7 +160,7 @@ void TarWriter::begin(const TarEntry& entry) {
   }
   fields.mode = entry.mode;
   fields.size = entry.type == TarType::regular ? entry.dataSize + map.size() : 0;
-  if (fields.size > kMaxSize) {
+  if (fields.size > kMaxUstarSize) {
     records.emplace_back("size", std::to_string(fields.size));
     fields.size = 0;
   }
@@ -171,7 +169,7 @@ void TarWriter::begin(const TarEntry& entry) {
   fields.uid = entry.uid > kMaxId ? 0 : entry.uid;
   fields.gid = entry.gid > kMaxId ? 0 : entry.gid;
   const bool plainTime = entry.mtime.seconds >= 0 && entry.mtime.nanoseconds == 0 &&
-                         static_cast<std::uint64_t>(entry.mtime.seconds) <= kMaxSize;
+                         static_cast<std::uint64_t>(entry.mtime.seconds) <= kMaxUstarSize;
   if (!plainTime) records.emplace_back("mtime", timeText(entry.mtime));
   fields.mtime = plainTime ? static_cast<std::uint64_t>(entry.mtime.seconds) : 0;
   if (entry.linkTarget.size() > 100) records.emplace_back("linkpath", entry.linkTarget);
@@ -217,7 +215,7 @@ void TarWriter::end() {
 }
 
 void TarWriter::finish() {
-  put(std::string(2 * kBlock, '\0'));
+  put(std::string(2 * kTarBlock, '\0'));
 }
 
 }  // namespace actool::cas

@@ -10,7 +10,7 @@ namespace actool::cas {
 
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kBuildDetails =
     "Builds an App Container Image of DIRECTORY, an image layout: a file `manifest` and a "
     "directory\n"
     "`rootfs`, and nothing else. The layout is checked first, and the image before it gets its\n"
@@ -25,14 +25,14 @@ constexpr const char* kDetails =
     "  actool build --owner-root web-layout web.aci\n"
     "  gpg --armor --output web.aci.asc --detach-sig web.aci";
 
-struct Arguments {
+struct BuildArguments {
   std::string layout;
   std::string output;
   BuildOptions options;
   bool noCompression = false;
 };
 
-int run(const Arguments& arguments) {
+int run(const BuildArguments& arguments) {
   const Path output = arguments.output;
   if (output.extension() != ".aci") {
     throw UsageError("the output file must be named .aci, not " + output.filename().string());
@@ -49,9 +49,9 @@ int run(const Arguments& arguments) {
 cli::Subcommand buildCommand() {
   return {.name = "build",
           .summary = "Build an image of an image layout",
-          .details = kDetails,
+          .details = kBuildDetails,
           .setup = [](cli::Options& app, cli::Globals&) -> std::function<int()> {
-            const auto arguments = std::make_shared<Arguments>();
+            const auto arguments = std::make_shared<BuildArguments>();
             app.flag("--overwrite", arguments->options.output.overwrite,
                      "replace OUTPUT_FILE if it exists");
             app.flag("--no-compression", arguments->noCompression, "leave the image a plain tar");

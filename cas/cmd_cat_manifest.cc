@@ -15,7 +15,7 @@ namespace actool::cas {
 
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kCatDetails =
     "Prints a manifest on standard output: of an ACI file, of an image in the store by its name "
     "or\n"
     "image ID, or of a pod by its UUID. A file of that name goes before both.\n"
@@ -24,7 +24,7 @@ constexpr const char* kDetails =
     "  actool cat-manifest --pretty-print web.aci\n"
     "  actool cat-manifest example.com/web:1.2.0";
 
-struct Arguments {
+struct CatArguments {
   bool pretty = false;
   std::string what;
 };
@@ -59,7 +59,7 @@ int printFile(const Path& path, bool pretty) {
   return static_cast<int>(ExitCode::ok);
 }
 
-int run(const Arguments& arguments, const cli::Globals& globals) {
+int run(const CatArguments& arguments, const cli::Globals& globals) {
   if (actool::exists(arguments.what)) return printFile(arguments.what, arguments.pretty);
   if (looksLikePod(arguments.what)) {
     become("actool-pod-cat-manifest", globals, {arguments.what});
@@ -79,9 +79,9 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
 cli::Subcommand catManifestCommand() {
   return {.name = "cat-manifest",
           .summary = "Print the manifest of an image file, a stored image or a pod",
-          .details = kDetails,
+          .details = kCatDetails,
           .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-            const auto arguments = std::make_shared<Arguments>();
+            const auto arguments = std::make_shared<CatArguments>();
             app.flag("--pretty-print", arguments->pretty, "indent the JSON");
             app.add("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID").required();
             return [arguments, &globals] { return run(*arguments, globals); };

@@ -11,7 +11,7 @@ namespace actool::cas {
 
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kPatchDetails =
     "Copies INPUT_ACI_FILE to OUTPUT_ACI_FILE with its manifest changed; with --replace, changes\n"
     "INPUT_ACI_FILE itself. The rest of the archive stays as it is, byte for byte. The image ID\n"
     "and every signature over the old file are void afterwards.\n"
@@ -25,7 +25,7 @@ constexpr const char* kDetails =
     "  actool patch-manifest --mounts=work,path=/opt,readOnly=true:tmp,path=/tmp \\\n"
     "    --ports=http,protocol=tcp,port=80 --isolators=resource/memory,limit=1G web.aci new.aci";
 
-struct Arguments {
+struct PatchArguments {
   std::string input;
   std::string output;
   std::string manifestFile;
@@ -35,7 +35,7 @@ struct Arguments {
   bool noCompression = false;
 };
 
-int run(const Arguments& arguments) {
+int run(const PatchArguments& arguments) {
   if (arguments.replace != arguments.output.empty()) {
     throw UsageError(arguments.replace ? "--replace takes one file" : "there is no output file",
                      "give either OUTPUT_ACI_FILE or --replace");
@@ -63,7 +63,7 @@ int run(const Arguments& arguments) {
 }
 
 std::function<int()> setUp(cli::Options& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PatchArguments>();
   ManifestPatch& patch = arguments->patch;
   app.add("--manifest", arguments->manifestFile, "take this file for the manifest");
   app.add("--name", patch.name, "the image's name");
@@ -95,7 +95,7 @@ std::function<int()> setUp(cli::Options& app) {
 cli::Subcommand patchManifestCommand() {
   return {.name = "patch-manifest",
           .summary = "Copy an image with its manifest changed",
-          .details = kDetails,
+          .details = kPatchDetails,
           .setup = [](cli::Options& app, cli::Globals&) { return setUp(app); }};
 }
 

@@ -10,7 +10,7 @@ namespace actool::cas {
 
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kValidateDetails =
     "Checks each FILE: an App Container Image (plain tar, gzip, bzip2 or xz), an image layout\n"
     "(a directory), or an image or pod manifest (JSON). Which of them it is follows from its\n"
     "content unless --type says so. Images pass the same check that `actool fetch` puts them to.\n"
@@ -22,12 +22,12 @@ constexpr const char* kDetails =
     "  actool validate web.aci\n"
     "  actool validate --type=manifest web-layout/manifest";
 
-struct Arguments {
+struct ValidateArguments {
   std::string type;
   std::vector<std::string> files;
 };
 
-int run(const Arguments& arguments) {
+int run(const ValidateArguments& arguments) {
   const ValidateType type =
       arguments.type.empty() ? ValidateType::detect : parseValidateType(arguments.type);
   int code = static_cast<int>(ExitCode::ok);
@@ -49,9 +49,9 @@ int run(const Arguments& arguments) {
 cli::Subcommand validateCommand() {
   return {.name = "validate",
           .summary = "Check images, image layouts and manifests",
-          .details = kDetails,
+          .details = kValidateDetails,
           .setup = [](cli::Options& app, cli::Globals&) -> std::function<int()> {
-            const auto arguments = std::make_shared<Arguments>();
+            const auto arguments = std::make_shared<ValidateArguments>();
             app.add("--type", arguments->type, "what the files are: appimage, layout or manifest");
             app.add("FILE", arguments->files, "files or directories to check").required();
             return [arguments] { return run(*arguments); };

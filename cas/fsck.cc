@@ -106,8 +106,8 @@ std::vector<std::string> foreignFiles(const StoreLayout& layout) {
     look(dir, isShard);
     for (const auto& shard : listDir(layout.dir() / dir)) {
       if (!isShard(shard)) continue;
-      look(dir / shard, [&](const std::string& name) {
-        return name.size() == digits && isLowerHex(name) && name.starts_with(shard);
+      look(dir / shard, [&, size = digits](const std::string& name) {
+        return name.size() == size && isLowerHex(name) && name.starts_with(shard);
       });
     }
   }

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressPeriod{100};
 
-std::uint64_t sizeOf(const Path& file) {
+std::uint64_t fileSize(const Path& file) {
   struct stat info {};
   return ::stat(file.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
@@ -63,7 +63,7 @@ class Checkers {
         } catch (const Error& error) {
           reason = error.what();
         }
-        bytes_ += sizeOf(reader_.layout().tarBlob(ids_[i]));
+        bytes_ += fileSize(reader_.layout().tarBlob(ids_[i]));
         const std::scoped_lock lock(mutex_);
         if (!reason.empty()) bad_.emplace(ids_[i], std::move(reason));
       }
@@ -119,7 +119,7 @@ std::map<schema::ImageId, std::string> checkImages(
     const std::function<void(std::uint64_t done, std::uint64_t total)>& onProgress) {
   std::uint64_t total = 0;
   for (const auto& id : ids)
-    total += sizeOf(reader.layout().tarBlob(id));
+    total += fileSize(reader.layout().tarBlob(id));
   Checkers checkers(reader, ids);
   while (checkers.wait(kProgressPeriod)) {
     if (onProgress) onProgress(checkers.bytes(), total);

@@ -15,9 +15,9 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::string_view kKind = "actool-lease";
+constexpr std::string_view kLeaseKind = "actool-lease";
 constexpr std::string_view kSuffix = ".json";
-constexpr int kVersion = 1;
+constexpr int kLeaseVersion = 1;
 constexpr std::size_t kMaxNameBytes = 64;
 // One line of 140 bytes for each image.
 constexpr std::size_t kMaxLeaseBytes = 64 << 20;
@@ -61,7 +61,7 @@ void checkLeaseName(const std::string& name) {
 }
 
 Json Lease::toJson() const {
-  Json object = {{"kind", kKind},      {"version", kVersion},        {"name", name},
+  Json object = {{"kind", kLeaseKind}, {"version", kLeaseVersion},   {"name", name},
                  {"created", created}, {"whileLocked", whileLocked}, {"images", Json::array()}};
   if (!expires.empty()) object["expires"] = expires;
   for (const auto& id : images)
@@ -72,8 +72,8 @@ Json Lease::toJson() const {
 Lease Lease::parse(std::string_view text, std::string_view what) {
   return withContext(what, [&] {
     const Json object = parseJson(text, what, {.bytes = kMaxLeaseBytes});
-    if (stringMember(object, "kind") != kKind) throw Error("\"kind\" is not a lease");
-    if (member(object, "version") != kVersion) {
+    if (stringMember(object, "kind") != kLeaseKind) throw Error("\"kind\" is not a lease");
+    if (member(object, "version") != kLeaseVersion) {
       throw Error("\"version\" is not one this release knows");
     }
     Lease lease{.name = stringMember(object, "name"),

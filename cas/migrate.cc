@@ -36,12 +36,13 @@ constexpr std::array<Migration, kStoreVersion - 1> kMigrations = {{
 
 void migrateStore(const StoreLayout& layout) {
   const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
-  for (const auto& [from, run] : kMigrations) {
+  for (const Migration& migration : kMigrations) {
+    const auto from = migration.from;
     // Again under the lock: another process may have done it.
     if (StoreReader(layout).version() != from) continue;
     log::info("bringing the store {} from version {} to {}", layout.dir().string(), from, from + 1);
     withContext(fmt::format("bringing the store {} to version {}", layout.dir().string(), from + 1),
-                [&] { run(layout); });
+                [&] { migration.run(layout); });
     // The point of no return of this step.
     writeFileAtomic(layout.versionFile(), formatVersion(from + 1));
   }

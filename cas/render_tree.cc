@@ -10,8 +10,6 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::string_view kRootfs = "rootfs";
-
 enum class Verdict { no, onTheWay, yes };
 
 // What the whitelists say together. Above a listed path only directories pass.

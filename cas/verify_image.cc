@@ -15,14 +15,14 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 1 << 20;
+constexpr std::size_t kHashReadBytes = 1 << 20;
 
 void checkDigest(const Path& blob, const Digest& expected, std::string_view what,
                  trust::VerifySession* session) {
   const UniqueFd fd = tryOpen(blob.string(), O_RDONLY);
   if (!fd) throw TrustError(fmt::format("{} is missing: {}", what, blob.string()));
   Hasher hasher(expected.algorithm());
-  std::vector<std::byte> buffer(kReadBytes);
+  std::vector<std::byte> buffer(kHashReadBytes);
   while (const std::size_t got = readSome(fd.get(), buffer, blob.string())) {
     const auto bytes = std::span<const std::byte>(buffer).first(got);
     hasher.update(bytes);

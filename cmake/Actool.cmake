@@ -5,10 +5,12 @@ endif()
 
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
-set(ACTOOL_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor
+set(ACTOOL_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wnon-virtual-dtor
     -Wold-style-cast -Woverloaded-virtual -Wconversion -Wno-sign-conversion
     -Wimplicit-fallthrough -Wformat=2)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # clang takes a lambda's parameter named like a member for shadowing too.
+  list(APPEND ACTOOL_WARNINGS -Wshadow)
   # GCC 12 reports these inside the standard library itself once it inlines.
   list(APPEND ACTOOL_WARNINGS -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
        -Wno-array-bounds -Wno-stringop-overread -Wno-dangling-pointer)

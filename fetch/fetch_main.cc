@@ -123,7 +123,7 @@ int reportFailures(const std::vector<Outcome>& outcomes) {
     if (!outcome.error) continue;
     try {
       std::rethrow_exception(outcome.error);
-    } catch (const SiblingFailure& failure) {
+    } catch (const cli::SiblingFailure& failure) {
       if (said.insert(&failure).second) writeTalk(failure.text());
       first = first.value_or(failure.code());
     } catch (const Error& error) {
@@ -216,7 +216,7 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals,
   const std::vector<Request> requests = requestsOf(arguments, commandLine);
 
   const auto running = announceFetch(globals.dir);
-  const Siblings siblings(globals, writeTalk);
+  const cli::Siblings siblings(globals, writeTalk);
   ProcessIngestClient ingest(siblings);
   ProcessStoreQuery store(siblings);
   ProcessDiscoverer discoverer(siblings);

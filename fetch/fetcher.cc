@@ -4,19 +4,13 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/overloaded.h"
 #include "core/base/strings.h"
-#include "fetch/sibling_process.h"
+#include "core/cli/sibling_tool.h"
 #include "fetch/signature.h"
 
 namespace actool::fetch {
 namespace {
-
-template <typename... Fns>
-struct Overloaded : Fns... {
-  using Fns::operator()...;
-};
-template <typename... Fns>
-Overloaded(Fns...) -> Overloaded<Fns...>;
 
 // `image` as the answer to what was asked for here and now, which goes along so that the far end
 // of a pipe can check it again; nothing when it was not by name.
@@ -116,7 +110,7 @@ record::Image Fetcher::fetchName(const Request& request, const ByName& by,
   for (const record::Endpoint& endpoint : endpoints) {
     try {
       return answer(fetchEndpoint(request, endpoint, options_.http, http), by.ref);
-    } catch (const SiblingFailure&) {
+    } catch (const cli::SiblingFailure&) {
       throw;  // the bytes came and the store refused them: another place does not change that
     } catch (const MissingSignature& error) {
       failures.add(error);

@@ -25,7 +25,7 @@ constexpr int kDrainPauseMs = 2;
 
 class ProcessIngestSession final : public IngestSession {
  public:
-  ProcessIngestSession(const Siblings& siblings, const IngestRequest& request)
+  ProcessIngestSession(const cli::Siblings& siblings, const IngestRequest& request)
       : siblings_(siblings) {
     std::vector<std::string> args{"ingest", "--resume"};
     for (std::string& arg : request.arguments())
@@ -72,7 +72,7 @@ class ProcessIngestSession final : public IngestSession {
     if (!std::holds_alternative<record::Image>(last)) last = parseIngestLine(nextLine());
     const ExitStatus status = child_->wait();
     child_.reset();
-    if (!status.ok()) throwSiblingFailure(kProgram, status, err_.content());
+    if (!status.ok()) cli::throwSiblingFailure(kProgram, status, err_.content());
     if (!std::holds_alternative<record::Image>(last))
       throw Error("actool-image ingest ended without an image record");
     siblings_.talk(err_.content());
@@ -99,7 +99,7 @@ class ProcessIngestSession final : public IngestSession {
     const ExitStatus status = child_->wait();
     child_.reset();
     if (status.ok()) throw Error("actool-image ingest stopped before the end of the image");
-    throwSiblingFailure(kProgram, status, err_.content());
+    cli::throwSiblingFailure(kProgram, status, err_.content());
   }
 
   // What is in the pipe came over the network: a moment for ingest to take it, so that it need
@@ -141,8 +141,8 @@ class ProcessIngestSession final : public IngestSession {
     }
   }
 
-  const Siblings& siblings_;
-  ScratchFile err_;
+  const cli::Siblings& siblings_;
+  cli::ScratchFile err_;
   UniqueFd input_;
   UniqueFd output_;
   std::string pending_;

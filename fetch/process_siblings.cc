@@ -8,12 +8,12 @@
 namespace actool::fetch {
 
 std::optional<std::string> ProcessStoreQuery::query(const std::vector<std::string>& args) {
-  SiblingResult result = siblings_.run("actool-image", args);
+  cli::SiblingResult result = siblings_.run("actool-image", args);
   if (result.status.ok()) return std::move(result.out);
   // "Not found" is an answer here; the line that says so on its standard error is not passed on.
   if (!result.status.signaled && result.status.value == static_cast<int>(ExitCode::notFound))
     return std::nullopt;
-  throwSiblingFailure("actool-image", result.status, std::move(result.err));
+  cli::throwSiblingFailure("actool-image", result.status, std::move(result.err));
 }
 
 std::optional<record::Image> ProcessStoreQuery::resolve(const std::string& image) {

@@ -3,17 +3,11 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/overloaded.h"
 #include "core/base/strings.h"
 
 namespace actool::fetch {
 namespace {
-
-template <typename... Fns>
-struct Overloaded : Fns... {
-  using Fns::operator()...;
-};
-template <typename... Fns>
-Overloaded(Fns...) -> Overloaded<Fns...>;
 
 [[noreturn]] void refuseTransport(std::string_view argument, std::string_view kind) {
   throw UsageError(

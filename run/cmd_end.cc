@@ -6,7 +6,6 @@
 
 #include <cerrno>
 
-#include "cas/layout.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -20,10 +19,6 @@
 
 namespace actool::run {
 namespace {
-
-PodsLayout podsOf(const cli::Globals& globals) {
-  return PodsLayout(cas::StoreLayout(globals.dir).podsDir());
-}
 
 struct PodArguments {
   std::vector<std::string> uuids;

@@ -19,8 +19,6 @@ extern "C" char** environ;
 namespace actool::run {
 namespace {
 
-constexpr std::size_t kMaxPodManifest = 16 << 20;
-
 std::vector<std::string> hostEnvironment() {
   std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry)
@@ -47,7 +45,7 @@ schema::ImageManifest takeImage(Plan& plan, const Images& images, const schema::
 Plan planFromManifest(const PodOptions& options, const Images& images) {
   Plan plan;
   schema::PodManifest manifest = schema::PodManifest::parse(
-      readFile(options.podManifest, kMaxPodManifest), options.podManifest.string());
+      readFile(options.podManifest, schema::kMaxPodManifestBytes), options.podManifest.string());
   std::map<schema::ImageId, schema::ImageManifest> byId;
   for (const schema::RuntimeApp& app : manifest.apps)
     byId.insert_or_assign(app.image.id, takeImage(plan, images, app.image.id));

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "cas/layout.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/json.h"
@@ -20,11 +19,6 @@ namespace {
 using std::chrono::system_clock;
 
 constexpr std::size_t kShortUuid = 8;
-constexpr std::size_t kMaxPodManifest = 16 << 20;
-
-PodsLayout podsOf(const cli::Globals& globals) {
-  return PodsLayout(cas::StoreLayout(globals.dir).podsDir());
-}
 
 std::string imageName(const schema::RuntimeImage& image) {
   if (!image.name) return {};
@@ -213,13 +207,13 @@ int podStatus(const cli::Globals& globals, const StatusOptions& options) {
 
 int catManifest(const cli::Globals& globals, const std::string& uuid, const std::string& file) {
   const Pod pod = Pod::find(podsOf(globals), chosenUuid(uuid, file));
-  const auto text = tryReadFile(pod.layout().manifest(), kMaxPodManifest);
+  const auto text = tryReadFile(pod.layout().manifest(), schema::kMaxPodManifestBytes);
   if (!text) {
     throw NotFoundError(fmt::format("pod {} has no manifest, it is {}", pod.uuid().str(),
                                     podStateName(pod.state())));
   }
   cli::print(dumpPretty(parseJson(*text, "the manifest of pod " + pod.uuid().str(),
-                                  {.bytes = kMaxPodManifest})) +
+                                  {.bytes = schema::kMaxPodManifestBytes})) +
              "\n");
   return 0;
 }

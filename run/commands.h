@@ -1,9 +1,15 @@
 // The subcommands that live in actool-run, one function each; main.cc puts them together.
 #pragma once
 
+#include "cas/layout.h"
 #include "core/cli/tool.h"
+#include "run/pod_layout.h"
 
 namespace actool::run {
+
+inline PodsLayout podsOf(const cli::Globals& globals) {
+  return PodsLayout(cas::StoreLayout(globals.dir).podsDir());
+}
 
 cli::Subcommand podRunCommand();
 cli::Subcommand listCommand();

@@ -1,7 +1,6 @@
 #include "run/images.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <optional>
@@ -11,8 +10,10 @@
 #include "core/base/fd.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/overloaded.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "core/cli/sibling_tool.h"
 #include "core/cli/tool.h"
 #include "run/erofs_mount.h"
 #include "run/ondisk.h"
@@ -22,13 +23,6 @@ namespace {
 
 // A record is a line; what another tool says of an error is a line too.
 constexpr std::size_t kMaxAnswer = 1 << 20;
-
-template <typename... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <typename... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
 
 // The argument as it would be typed.
 std::string argumentText(const record::ImageArg& argument) {
@@ -43,50 +37,10 @@ std::string argumentText(const record::ImageArg& argument) {
                     argument);
 }
 
-ExitCode exitCodeOf(const ExitStatus& status) {
-  switch (status.signaled ? 0 : status.value) {
-    case static_cast<int>(ExitCode::inUse):
-      return ExitCode::inUse;
-    case static_cast<int>(ExitCode::network):
-      return ExitCode::network;
-    case static_cast<int>(ExitCode::notFound):
-      return ExitCode::notFound;
-    case static_cast<int>(ExitCode::notTrusted):
-      return ExitCode::notTrusted;
-    default:
-      return ExitCode::failure;
-  }
-}
-
-UniqueFd memoryFile(const char* name) {
-  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
-  if (!fd) throwErrno("making a file in memory");
-  return fd;
-}
-
-std::string rewoundText(const UniqueFd& fd, std::string_view what) {
-  if (::lseek(fd.get(), 0, SEEK_SET) != 0) throwErrno("rewinding " + std::string(what));
-  return readAll(fd.get(), kMaxAnswer, what);
-}
-
-struct Answer {
-  ExitStatus status;
-  std::string out;
-  std::string messages;
-};
-
-// What actool-image says, with its messages held back: they may be no news to the user. Files in
-// memory take both without a reader that could stall either.
-Answer askImage(const cli::Globals& globals, const std::vector<std::string>& arguments) {
-  const UniqueFd out = memoryFile("actool-image-out");
-  const UniqueFd messages = memoryFile("actool-image-err");
-  SpawnOptions options;
-  options.argv = cli::toolCommand("actool-image", globals, arguments);
-  const UniqueFd null = openFile("/dev/null", 0);
-  options.fds = {{0, null.get()}, {1, out.get()}, {2, messages.get()}};
-  const ExitStatus status = Child::spawn(options).wait();
-  return {status, rewoundText(out, "actool-image's answer"),
-          rewoundText(messages, "actool-image's messages")};
+// What actool-image says, with its messages held back: they may be no news to the user.
+cli::SiblingResult askImage(const cli::Globals& globals,
+                            const std::vector<std::string>& arguments) {
+  return cli::Siblings(globals, [](std::string_view) {}).run("actool-image", arguments);
 }
 
 // Of another tool's error messages, without the tool's name.
@@ -139,13 +93,13 @@ schema::ImageId Images::find(std::string_view text) {
 
 std::optional<schema::ImageId> Images::resolve(std::string_view text) {
   // "Not found" stays unsaid: fetching may come next.
-  const Answer answer = askImage(globals_, {"resolve", std::string(text)});
-  const ExitStatus& status = answer.status;
-  if (!status.signaled && status.value == static_cast<int>(ExitCode::notFound)) return std::nullopt;
-  writeAll(STDERR_FILENO, answer.messages, "standard error");
-  if (!status.ok()) {
-    throw Error(fmt::format("looking up {}: actool-image {}", printable(text), status.describe()),
-                {}, exitCodeOf(status));
+  const cli::SiblingResult answer = askImage(globals_, {"resolve", std::string(text)});
+  if (cli::exitCodeOf(answer.status) == ExitCode::notFound) return std::nullopt;
+  writeAll(STDERR_FILENO, answer.err, "standard error");
+  if (!answer.status.ok()) {
+    throw Error(
+        fmt::format("looking up {}: actool-image {}", printable(text), answer.status.describe()),
+        {}, cli::exitCodeOf(answer.status));
   }
   const record::Record record = record::parseLine(trim(answer.out));
   const auto* image = std::get_if<record::Image>(&record);
@@ -166,7 +120,7 @@ schema::ImageId Images::fetch(std::string_view text) {
   if (!result.status.ok()) {
     throw Error(
         fmt::format("fetching {}: actool-fetch {}", printable(text), result.status.describe()), {},
-        exitCodeOf(result.status));
+        cli::exitCodeOf(result.status));
   }
   return onlyId(result.out, "actool-fetch", printable(text));
 }
@@ -178,7 +132,7 @@ schema::ImageId Images::fetchRecord(const record::Discovered& discovered) {
   if (!result.status.ok()) {
     throw Error(fmt::format("fetching {}: actool-fetch {}", discovered.requested.str(),
                             result.status.describe()),
-                {}, exitCodeOf(result.status));
+                {}, cli::exitCodeOf(result.status));
   }
   return onlyId(result.out, "actool-fetch", discovered.requested.str());
 }
@@ -207,10 +161,10 @@ std::vector<schema::ImageId> Images::fromRecords(int fd) {
 }
 
 std::optional<cas::MountableImage> Images::makeMountable(const schema::ImageId& id) {
-  const Answer answer = askImage(globals_, {"render", "--as=erofs", id.str()});
+  const cli::SiblingResult answer = askImage(globals_, {"render", "--as=erofs", id.str()});
   if (!answer.status.ok()) {
     log::debug("{} can't be mounted, its tree is unpacked: {}", id.shortForm(),
-               printable(trim(answer.messages)));
+               printable(trim(answer.err)));
     return std::nullopt;
   }
   return store_.mountable(id);
@@ -226,12 +180,12 @@ void Images::requireGood(const schema::ImageId& id, const cas::MountableImage& i
     log::info("checking {} on disk before it runs", each.shortForm());
     arguments.push_back(each.str());
   }
-  const Answer answer = askImage(globals_, arguments);
+  const cli::SiblingResult answer = askImage(globals_, arguments);
   if (!answer.status.ok()) {
     throw Error(fmt::format("the files of image {} in the store are not what was verified: {}",
-                            id.str(), firstLine(answer.messages)),
+                            id.str(), firstLine(answer.err)),
                 "run 'actool image fsck --repair', or remove the image and fetch it again",
-                exitCodeOf(answer.status));
+                cli::exitCodeOf(answer.status));
   }
   requireSameFiles(image, files);
 }
@@ -256,7 +210,7 @@ Path Images::renderedRoot(const schema::ImageId& id) {
   if (!result.status.ok()) {
     throw Error(
         fmt::format("rendering {}: actool-image {}", id.shortForm(), result.status.describe()), {},
-        exitCodeOf(result.status));
+        cli::exitCodeOf(result.status));
   }
   const auto root = store_.renderedRoot(id);
   if (!root) throw Error("actool-image rendered no tree of " + id.shortForm());

@@ -1,30 +1,25 @@
 #!/bin/bash
 # Installs what is needed, builds and runs the tests of each configuration in $ACTOOL_PRESETS
-# ("release asan tsan" when it is not set; there is fuzz too): unit, functional, sanitizers, fuzz
-# smoke, formatting, documents and include layers. Ends with ctest's own summary. Options are
-# passed on to ctest (`tests/all.sh -R unit`).
+# (all of "release asan tsan fuzz" when it is not set): unit and functional tests, the same under
+# sanitizers, a minute of each fuzz target, formatting, documents, include layers and clang-tidy.
+# Ends with ctest's own summary. Options are passed on to ctest (`tests/all.sh -R unit`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bash tests/setup.sh tests/packages.txt tests/packages-test.txt
 
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
-presets=(${ACTOOL_PRESETS:-release asan tsan})
+presets=(${ACTOOL_PRESETS:-release asan tsan fuzz})
 mkdir -p build/all
 : >build/all/CTestTestfile.cmake
 for preset in "${presets[@]}"; do
   echo "== build/$preset"
-  options=()
-  targets=(all)
-  case $preset in
-    # The sanitizers watch the unit tests; the tools under them: cmake --preset asan && ninja.
-    asan | tsan) options=(-DACTOOL_FUNCTIONAL_TESTS=OFF) targets=(unit_tests) ;;
-    fuzz) targets=(fuzzers) ;;
-  esac
+  target=all
+  [ "$preset" = fuzz ] && target=fuzzers
   mkdir -p "build/$preset"
-  cmake --preset "$preset" "${options[@]}" >"build/$preset/configure.log" 2>&1 ||
+  cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 ||
     { tail -20 "build/$preset/configure.log" >&2; exit 1; }
-  ninja -C "build/$preset" "${targets[@]}" >"build/$preset/build.log" 2>&1 ||
+  ninja -C "build/$preset" "$target" >"build/$preset/build.log" 2>&1 ||
     { grep -E 'error|FAILED' "build/$preset/build.log" | head -40 >&2; exit 1; }
   tail -1 "build/$preset/build.log"
   # One run over all configurations, so that there is one summary.

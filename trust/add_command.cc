@@ -14,7 +14,7 @@
 namespace actool::trust {
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kAddDetails =
     "Adds public keys to those that are trusted to sign images: for a name and all names below "
     "it with --prefix, for every name with --root. Keys come from files or https:// URLs; with "
     "--prefix and no key given, from where the pages of that name say (meta discovery). Each key "
@@ -26,7 +26,7 @@ constexpr const char* kDetails =
     "  actool trust add --prefix example.com https://example.com/pubkeys.gpg\n"
     "  actool trust add --root --skip-fingerprint-review release-keys.gpg";
 
-struct Arguments {
+struct AddArguments {
   std::string prefix;
   bool root = false;
   bool skipReview = false;
@@ -55,7 +55,7 @@ bool askAboutKey() {
 
 class Adder {
  public:
-  Adder(const Arguments& arguments, const cli::Globals& globals)
+  Adder(const AddArguments& arguments, const cli::Globals& globals)
       : arguments_(arguments),
         globals_(globals),
         rule_(parseRule(arguments.prefix, arguments.root)),
@@ -119,7 +119,7 @@ class Adder {
     cli::print(dumpLine(record) + "\n");
   }
 
-  const Arguments& arguments_;
+  const AddArguments& arguments_;
   const cli::Globals& globals_;
   const TrustRule rule_;
   const Keystore keystore_;
@@ -127,8 +127,8 @@ class Adder {
   int added_ = 0;
 };
 
-std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
-  const auto arguments = std::make_shared<Arguments>();
+std::function<int()> setUpAdd(cli::Options& app, cli::Globals& globals) {
+  const auto arguments = std::make_shared<AddArguments>();
   app.add("--prefix", arguments->prefix, "trust for this name and all below it").typeName("NAME");
   app.flag("--root", arguments->root, "trust for every name");
   app.flag("--skip-fingerprint-review", arguments->skipReview, "add without asking");
@@ -148,8 +148,8 @@ std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
 cli::Subcommand addCommand() {
   return {.name = "trust add",
           .summary = "Trust public keys, for a name prefix or for every name",
-          .details = kDetails,
-          .setup = setUp};
+          .details = kAddDetails,
+          .setup = setUpAdd};
 }
 
 }  // namespace actool::trust

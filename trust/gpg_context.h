@@ -12,6 +12,11 @@
 
 namespace actool::trust {
 
+// gpgme's strings may be null.
+inline std::string_view orEmpty(const char* text) {
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
 // A fresh, private home directory for gpg, removed with this object. Its gpg.conf keeps gpg to
 // itself: no agent, no dirmngr, no network, no locks, no questions. Whoever uses it through a
 // GpgContext has to be done before it goes.

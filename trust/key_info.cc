@@ -6,17 +6,10 @@
 #include <memory>
 
 #include "core/base/strings.h"
+#include "trust/gpg_context.h"
 
 namespace actool::trust {
 namespace {
-
-std::string lower(const char* text) {
-  std::string out = text == nullptr ? "" : text;
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 SubkeyInfo::Time fromSeconds(long seconds) {
   return std::chrono::system_clock::from_time_t(std::max(0L, seconds));
@@ -38,7 +31,7 @@ bool isFiniteField(gpgme_pubkey_algo_t algorithm) {
 
 SubkeyInfo toSubkeyInfo(gpgme_subkey_t subkey) {
   SubkeyInfo info;
-  info.fingerprint = lower(subkey->fpr);
+  info.fingerprint = lowered(orEmpty(subkey->fpr));
   const std::unique_ptr<char, decltype(&gpgme_free)> name(gpgme_pubkey_algo_string(subkey),
                                                           &gpgme_free);
   info.algorithm = name ? name.get() : "unknown";

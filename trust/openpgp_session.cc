@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "trust/gpg_context.h"
 
 namespace actool::trust {
 namespace {
@@ -22,14 +23,6 @@ constexpr auto kClockTolerance = std::chrono::hours(24);
 
 std::chrono::system_clock::time_point fromSeconds(unsigned long seconds) {
   return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(seconds));
-}
-
-std::string lower(const char* text) {
-  std::string out = text == nullptr ? "" : text;
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 }  // namespace
@@ -147,7 +140,7 @@ std::optional<Signer> OpenPgpSession::judge(const _gpgme_signature& signature,
     return std::nullopt;
   };
   // The signing key's whole fingerprint, but only its ID when the signature is bad.
-  const std::string fingerprint = lower(signature.fpr);
+  const std::string fingerprint = lowered(orEmpty(signature.fpr));
   const auto found = fingerprint.size() == kKeyIdDigits
                          ? keys_->find(SignaturePacket{.issuerKeyId = fingerprint})
                          : keys_->find(fingerprint);

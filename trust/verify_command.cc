@@ -14,7 +14,7 @@
 namespace actool::trust {
 namespace {
 
-constexpr const char* kDetails =
+constexpr const char* kVerifyDetails =
     "Checks the detached signature of a file (FILE.asc when no other is named) against the "
     "trusted keys, and shows who signed it and the names that each signer is trusted for. With "
     "--name, a signer must be trusted for that name; without, it is enough that it is trusted "
@@ -24,14 +24,14 @@ constexpr const char* kDetails =
     "  actool verify web-1.0.0.aci\n"
     "  actool verify --name example.com/web web-1.0.0.aci signatures/web.asc";
 
-struct Arguments {
+struct VerifyArguments {
   std::string file;
   std::string signature;
   std::string name;
   std::optional<cli::Format> format;
 };
 
-std::string readSignature(const Arguments& arguments) {
+std::string readSignature(const VerifyArguments& arguments) {
   const std::string path =
       arguments.signature.empty() ? arguments.file + ".asc" : arguments.signature;
   const UniqueFd file = tryOpen(path, O_RDONLY);
@@ -45,7 +45,7 @@ std::string readSignature(const Arguments& arguments) {
   return text;
 }
 
-std::vector<Signer> check(SignatureVerifier& verifier, const Arguments& arguments) {
+std::vector<Signer> check(SignatureVerifier& verifier, const VerifyArguments& arguments) {
   const UniqueFd file = tryOpen(arguments.file, O_RDONLY);
   if (!file) throw NotFoundError("no such file");
   const std::string signature = readSignature(arguments);
@@ -66,7 +66,7 @@ std::vector<std::string> rulesOf(const std::vector<TrustedKey>& keys, const Sign
   return rules;
 }
 
-int run(const Arguments& arguments, const cli::Globals& globals) {
+int run(const VerifyArguments& arguments, const cli::Globals& globals) {
   const Keystore keystore(globals.configDirs());
   const std::vector<TrustedKey> keys = keystore.list();
   const auto name =
@@ -101,8 +101,8 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
   return static_cast<int>(ExitCode::ok);
 }
 
-std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
-  const auto arguments = std::make_shared<Arguments>();
+std::function<int()> setUpVerify(cli::Options& app, cli::Globals& globals) {
+  const auto arguments = std::make_shared<VerifyArguments>();
   app.add("FILE", arguments->file, "the file as distributed").required();
   app.add("SIGNATURE", arguments->signature, "its detached signature (FILE.asc)");
   app.add("--name", arguments->name, "a signer must be trusted for this image name")
@@ -116,8 +116,8 @@ std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
 cli::Subcommand verifyCommand() {
   return {.name = "verify",
           .summary = "Check a file's signature against the trusted keys",
-          .details = kDetails,
-          .setup = setUp};
+          .details = kVerifyDetails,
+          .setup = setUpVerify};
 }
 
 }  // namespace actool::trust

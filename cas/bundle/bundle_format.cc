@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kVolumeKind = "actool-bundle";
 constexpr std::string_view kImagesKind = "actool-bundle-images";
-constexpr int kVersion = 1;
+constexpr int kBundleVersion = 1;
 constexpr std::string_view kPieces = "pieces/";
 constexpr int kDepth = 8;
 
@@ -35,7 +35,7 @@ std::uint64_t countMember(const Json& object, std::string_view key) {
   return value.get<std::uint64_t>();
 }
 
-const Json& listMember(const Json& object, std::string_view key) {
+const Json& listOf(const Json& object, std::string_view key) {
   const Json& value = member(object, key);
   if (!value.is_array()) throw Error(fmt::format("\"{}\" is not a list", key));
   return value;
@@ -56,7 +56,7 @@ Digest digestMember(const Json& object, std::string_view key, DigestAlgorithm al
 
 std::vector<schema::ImageId> idsMember(const Json& object, std::string_view key) {
   std::vector<schema::ImageId> ids;
-  for (const Json& id : listMember(object, key))
+  for (const Json& id : listOf(object, key))
     ids.push_back(schema::ImageId::parse(text(id)));
   return ids;
 }
@@ -95,7 +95,7 @@ BundleImage imageFrom(const Json& object) {
                     .size = countMember(distributed, "size"),
                     .pieces = {},
                     .signature = std::nullopt};
-  for (const Json& piece : listMember(distributed, "pieces"))
+  for (const Json& piece : listOf(distributed, "pieces"))
     image.pieces.emplace_back(DigestAlgorithm::sha512, text(piece));
   if (image.size == 0 || (image.size - 1) / kPieceBytes + 1 != image.pieces.size()) {
     throw Error(
@@ -188,8 +188,8 @@ std::string AssumedImage::describe() const {
 
 std::string ImageList::dump(const BundleLimits& limits) const {
   checkList(*this, limits);
-  Json object = {{"kind", kImagesKind},     {"version", kVersion},      {"pieceSize", kPieceBytes},
-                 {"asked", idsJson(asked)}, {"assumed", Json::array()}, {"images", Json::array()}};
+  Json object = {{"kind", kImagesKind},     {"version", kBundleVersion}, {"pieceSize", kPieceBytes},
+                 {"asked", idsJson(asked)}, {"assumed", Json::array()},  {"images", Json::array()}};
   for (const auto& image : assumed) {
     object["assumed"].push_back(
         {{"id", image.id.str()}, {"name", image.name.str()}, {"labels", image.labels.toJson()}});
@@ -209,16 +209,16 @@ ImageList ImageList::parse(std::string_view text, const BundleLimits& limits) {
   return asTrustError(kImagesFile, [&] {
     const Json object = parseJson(text, "line", {.bytes = limits.imagesJson, .depth = kDepth});
     if (stringMember(object, "kind") != kImagesKind) throw Error("\"kind\" is another");
-    if (member(object, "version") != kVersion || member(object, "pieceSize") != kPieceBytes) {
+    if (member(object, "version") != kBundleVersion || member(object, "pieceSize") != kPieceBytes) {
       throw Error("its version is not one this release knows");
     }
     ImageList list{.asked = idsMember(object, "asked"), .assumed = {}, .images = {}};
-    for (const Json& image : listMember(object, "assumed")) {
+    for (const Json& image : listOf(object, "assumed")) {
       list.assumed.push_back({.id = schema::ImageId::parse(stringMember(image, "id")),
                               .name = schema::AcIdentifier::parse(stringMember(image, "name")),
                               .labels = schema::Labels::fromJson(member(image, "labels"))});
     }
-    for (const Json& image : listMember(object, "images"))
+    for (const Json& image : listOf(object, "images"))
       list.images.push_back(imageFrom(image));
     checkList(list, limits);
     return list;
@@ -247,7 +247,7 @@ Digest setOf(std::string_view imagesJson) {
 
 std::string VolumeHeader::dump() const {
   return dumpLine(Json{{"kind", kVolumeKind},
-                       {"version", kVersion},
+                       {"version", kBundleVersion},
                        {"set", set.str()},
                        {"volume", volume},
                        {"volumes", starts.size()},
@@ -259,13 +259,13 @@ VolumeHeader VolumeHeader::parse(std::string_view text, const BundleLimits& limi
   return asTrustError(kVolumeFile, [&] {
     const Json object = parseJson(text, "line", {.bytes = limits.volumeJson, .depth = kDepth});
     if (stringMember(object, "kind") != kVolumeKind) throw Error("\"kind\" is another");
-    if (member(object, "version") != kVersion) {
+    if (member(object, "version") != kBundleVersion) {
       throw Error("its version is not one this release knows");
     }
     VolumeHeader header{.set = digestMember(object, "set", DigestAlgorithm::sha512),
                         .volume = countMember(object, "volume"),
                         .starts = {}};
-    for (const Json& start : listMember(object, "starts")) {
+    for (const Json& start : listOf(object, "starts")) {
       if (!start.is_number_unsigned()) throw Error("\"starts\" has what is no count");
       header.starts.push_back(start.get<std::uint64_t>());
     }

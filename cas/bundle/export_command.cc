@@ -19,7 +19,7 @@ namespace actool::cas {
 
 namespace {
 
-struct ExportOptions {
+struct BundleExportOptions {
   std::vector<std::string> images;
   std::string output;
   std::string split;
@@ -46,7 +46,7 @@ bool isDirectory(const std::string& output) {
   return info && S_ISDIR(info->st_mode);
 }
 
-ExportRequest makeRequest(const ExportOptions& options) {
+ExportRequest makeRequest(const BundleExportOptions& options) {
   ExportRequest request{.images = options.images, .other = std::nullopt, .split = std::nullopt};
   if (!options.request.empty()) {
     request.other =
@@ -122,7 +122,7 @@ void writeTo(const BundlePlan& plan, std::size_t volume, const Path& path, bool 
   file.commit();
 }
 
-int exportBundle(const ExportOptions& options, const cli::Globals& globals) {
+int exportBundle(const BundleExportOptions& options, const cli::Globals& globals) {
   if (options.output == "-" && ::isatty(STDOUT_FILENO) == 1) {
     throw UsageError("a bundle is not for a terminal", "redirect the output or name a file");
   }
@@ -191,7 +191,7 @@ cli::Subcommand bundleExportSubcommand() {
           "    actool bundle export --output=- --for=request.json | ssh island actool bundle "
           "import -",
       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-        auto options = std::make_shared<ExportOptions>();
+        auto options = std::make_shared<BundleExportOptions>();
         app.add("image", options->images, "names with labels, image IDs or prefixes")
             .typeName("IMAGE...");
         app.add("--output", options->output, "where to; - for standard output")

@@ -13,8 +13,8 @@ namespace actool::cas {
 
 namespace {
 
-constexpr std::string_view kKind = "actool-bundle-request";
-constexpr int kVersion = 1;
+constexpr std::string_view kRequestKind = "actool-bundle-request";
+constexpr int kRequestVersion = 1;
 
 template <typename Fn>
 void forEachString(const Json& object, std::string_view key, Fn&& fn) {
@@ -39,8 +39,8 @@ void BundleRequest::addWanted(const std::string& argument) {
 }
 
 std::string BundleRequest::dump() const {
-  Json object = {{"kind", kKind},
-                 {"version", kVersion},
+  Json object = {{"kind", kRequestKind},
+                 {"version", kRequestVersion},
                  {"want", want},
                  {"have", Json::array()},
                  {"pieces", Json::array()}};
@@ -54,10 +54,10 @@ std::string BundleRequest::dump() const {
 BundleRequest BundleRequest::parse(std::string_view text, std::string_view what) {
   return withContext(what, [&] {
     const Json object = parseJson(text, "line", {.bytes = kMaxRequestBytes, .depth = 8});
-    if (stringMember(object, "kind") != kKind) {
+    if (stringMember(object, "kind") != kRequestKind) {
       throw Error("this is no request", "'actool bundle want' writes one");
     }
-    if (member(object, "version") != kVersion) {
+    if (member(object, "version") != kRequestVersion) {
       throw Error("its version is not one this release knows");
     }
     BundleRequest request;

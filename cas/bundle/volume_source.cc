@@ -12,10 +12,10 @@
 namespace actool::cas {
 
 namespace {
-constexpr std::size_t kBufferBytes = 256 << 10;
+constexpr std::size_t kPieceBufferBytes = 256 << 10;
 }
 
-VolumeSource::VolumeSource(int fd) : fd_(fd), buffer_(kBufferBytes) {
+VolumeSource::VolumeSource(int fd) : fd_(fd), buffer_(kPieceBufferBytes) {
   struct stat info {};
   if (::fstat(fd_, &info) != 0) throwErrno("looking at a volume");
   const off_t at = S_ISREG(info.st_mode) ? ::lseek(fd_, 0, SEEK_CUR) : -1;

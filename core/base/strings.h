@@ -14,6 +14,7 @@ std::string_view trim(std::string_view text);  // spaces, tabs, CR, LF
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 bool isLowerHex(std::string_view text);
 std::string toHex(std::string_view bytes);
+std::string lowered(std::string_view text);  // ASCII letters only
 
 // Decimal digits only, no sign, no overflow; nothing otherwise.
 std::optional<std::uint64_t> parseUint(std::string_view text);

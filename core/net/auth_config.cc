@@ -12,13 +12,6 @@
 namespace actool::net {
 namespace {
 
-std::string lowered(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return result;
-}
-
 // Credentials become header lines: a line break in one would forge further headers.
 std::string secret(const Json& credentials, std::string_view key) {
   std::string value = stringMember(credentials, key);

@@ -37,14 +37,6 @@ std::string_view reason(int status) {
   }
 }
 
-std::string lowered(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return result;
-}
-
 }  // namespace
 
 std::string HttpResponse::header(std::string_view name) const {

@@ -15,8 +15,6 @@ namespace actool::schema {
 namespace {
 
 // chown(2) and setgroups(2) take the largest number for "leave it as it is".
-constexpr std::uint64_t kMaxId = std::numeric_limits<std::uint32_t>::max() - 1;
-constexpr std::uint64_t kMaxPort = 65535;
 
 void checkHttpUrl(std::string_view url) {
   std::string_view rest;

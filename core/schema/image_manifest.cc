@@ -9,7 +9,7 @@
 namespace actool::schema {
 namespace {
 
-constexpr std::string_view kKind = "ImageManifest";
+constexpr std::string_view kImageManifestKind = "ImageManifest";
 
 Dependency dependencyFromJson(const Json& value) {
   Members members(value);
@@ -41,7 +41,7 @@ ImageManifest ImageManifest::parse(std::string_view json, std::string_view what)
 
 ImageManifest ImageManifest::fromJson(const Json& object) {
   Members members(object);
-  checkKind(members, kKind);
+  checkKind(members, kImageManifestKind);
   SemVer version = specVersion(members);
   const std::string name = members.string("name");
   ImageManifest manifest(std::move(version),
@@ -59,7 +59,7 @@ ImageManifest ImageManifest::fromJson(const Json& object) {
 
 Json ImageManifest::toJson() const {
   Json object = extra;
-  object["acKind"] = kKind;
+  object["acKind"] = kImageManifestKind;
   object["acVersion"] = acVersion.str();
   object["name"] = name.str();
   if (!labels.empty()) object["labels"] = labels.toJson();

@@ -16,6 +16,10 @@
 
 namespace actool::schema {
 
+inline constexpr std::uint64_t kMaxPort = 65535;
+// Of users and groups: 0xffffffff is what chown(2) takes for "leave it".
+inline constexpr std::uint64_t kMaxId = 0xfffffffe;
+
 class Members {
  public:
   // Throws Error when `value` is no object. It must outlive this reader.

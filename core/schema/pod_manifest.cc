@@ -11,8 +11,7 @@
 namespace actool::schema {
 namespace {
 
-constexpr std::string_view kKind = "PodManifest";
-constexpr std::uint64_t kMaxPort = 65535;
+constexpr std::string_view kPodManifestKind = "PodManifest";
 
 Mount mountFromJson(const Json& value) {
   Members members(value);
@@ -134,7 +133,7 @@ PodManifest PodManifest::parse(std::string_view json, std::string_view what) {
 
 PodManifest PodManifest::fromJson(const Json& object) {
   Members members(object);
-  checkKind(members, kKind);
+  checkKind(members, kPodManifestKind);
   PodManifest manifest;
   manifest.acVersion = specVersion(members);
   member(object, "apps");  // may be null, as rkt writes an empty list, but must be there
@@ -155,7 +154,7 @@ PodManifest PodManifest::fromJson(const Json& object) {
 
 Json PodManifest::toJson() const {
   Json object = extra;
-  object["acKind"] = kKind;
+  object["acKind"] = kPodManifestKind;
   object["acVersion"] = acVersion.str();
   object["apps"] = listOf(apps, appToJson);
   if (!volumes.empty()) {

@@ -17,6 +17,9 @@
 
 namespace actool::schema {
 
+// Pods have one app or a few, each with some kB.
+inline constexpr std::size_t kMaxPodManifestBytes = 16 << 20;
+
 struct Volume {
   enum class Kind { empty, host };
   AcName name;

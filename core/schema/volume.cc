@@ -11,8 +11,6 @@
 namespace actool::schema {
 namespace {
 
-constexpr std::uint64_t kMaxId = std::numeric_limits<std::uint32_t>::max() - 1;
-
 void checkMode(std::string_view mode) {
   const bool octal =
       std::all_of(mode.begin(), mode.end(), [](char c) { return c >= '0' && c <= '7'; });

@@ -61,11 +61,7 @@ UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown)
     const auto pid = parseUint(trim(word));
     if (!pid) continue;
     UniqueFd process = openProcess(static_cast<pid_t>(*pid));
-    const UniqueFd status = tryOpen("/proc/" + std::to_string(*pid) + "/status", O_RDONLY);
-    if (!process || !status) continue;  // it has ended just now
-    if (innerPid(readAll(status.get(), kMaxProcFile, "a process's status")) == inner) {
-      return process;
-    }
+    if (process && innerPidOf(static_cast<pid_t>(*pid)) == inner) return process;
   }
   throw NotFoundError(shown + " is not running");
 }
@@ -167,6 +163,12 @@ std::optional<pid_t> innerPid(std::string_view status) {
     return static_cast<pid_t>(*last);
   }
   return std::nullopt;
+}
+
+std::optional<pid_t> innerPidOf(pid_t pid) {
+  const UniqueFd status = tryOpen("/proc/" + std::to_string(pid) + "/status", O_RDONLY);
+  if (!status) return std::nullopt;
+  return innerPid(readAll(status.get(), kMaxProcFile, "a process's status"));
 }
 
 int enterApp(const EnterOptions& options, const PodLayout& layout) {

@@ -18,5 +18,7 @@ int enterApp(const EnterOptions& options, const PodLayout& layout);
 // The PID that a process has in the innermost of its PID namespaces, from the text of its
 // /proc/PID/status ("NSpid:\t812\t2"); nothing when it is in the host's only.
 std::optional<pid_t> innerPid(std::string_view status);
+// The same, of a process that runs now; nothing when it has ended.
+std::optional<pid_t> innerPidOf(pid_t pid);
 
 }  // namespace actool::run::native

@@ -18,7 +18,6 @@ namespace actool::run::native {
 namespace {
 
 constexpr std::size_t kMaxPidFile = 32;
-constexpr std::size_t kMaxProcFile = 1 << 20;
 
 // What the directory is called is the pod's UUID: the wrong directory is not touched.
 void requirePod(const Uuid& uuid, const PodLayout& layout) {
@@ -41,9 +40,7 @@ UniqueFd openSupervisor(const PodLayout& layout) {
   UniqueFd process = openProcess(static_cast<pid_t>(*pid));
   if (!process) return {};
   // After the pidfd is open: the process that it names cannot be replaced by another.
-  const UniqueFd status = tryOpen("/proc/" + std::to_string(*pid) + "/status", O_RDONLY);
-  if (!status) return {};
-  if (innerPid(readAll(status.get(), kMaxProcFile, "a process's status")) != 1) return {};
+  if (innerPidOf(static_cast<pid_t>(*pid)) != 1) return {};
   return process;
 }
 

@@ -15,7 +15,7 @@ import time
 
 import harness
 
-KILLS = int(os.environ.get("ACTOOL_TEST_BUNDLE_KILLS", "50"))
+KILLS = harness.kills(50)
 PIECE = 4 << 20
 
 

@@ -52,6 +52,18 @@ def skip(reason):
     raise unittest.SkipTest(reason)
 
 
+def kills(count):
+    """How often to kill: fewer times where a sanitizer makes each slow. $ACTOOL_TEST_KILLS overrides."""
+    return int(os.environ.get("ACTOOL_TEST_KILLS", count if SLOW == 1 else count // 5))
+
+
+def without_leak_check(env):
+    """For a program in another PID namespace or under strace, where LeakSanitizer can't look at its
+    own threads and, in the first case, waits for ever. The other checks stay."""
+    options = env.get("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", ""))
+    return {**env, "ASAN_OPTIONS": options + ":detect_leaks=0"}
+
+
 class Result:
     """One finished command."""
 

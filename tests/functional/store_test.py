@@ -12,7 +12,7 @@ import time
 
 import harness
 
-KILLS = int(os.environ.get("ACTOOL_TEST_KILLS", "200"))
+KILLS = harness.kills(200)
 
 
 def beginning_of_tar(name):

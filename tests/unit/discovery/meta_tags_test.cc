@@ -23,7 +23,7 @@ std::string page(const std::string& file) {
   return readFile(Path(ACTOOL_TESTDATA) / "discovery" / file, 1 << 20);
 }
 
-std::string failure(const std::string& html, const HtmlLimits& limits = {}) {
+std::string pageFailure(const std::string& html, const HtmlLimits& limits = {}) {
   try {
     extractMetaTags(html, limits);
   } catch (const Error& error) {
@@ -73,7 +73,7 @@ TEST(MetaTags, ForeignElementsOfThatNameAreNotMeta) {
 }
 
 TEST(MetaTags, LargePageIsRefused) {
-  EXPECT_EQ(failure(std::string((1 << 20) + 1, 'x')), "the page is larger than 1.0 MiB");
+  EXPECT_EQ(pageFailure(std::string((1 << 20) + 1, 'x')), "the page is larger than 1.0 MiB");
 }
 
 TEST(MetaTags, TooManyTagsAreCutOff) {
@@ -87,7 +87,7 @@ TEST(MetaTags, TooManyTagsAreCutOff) {
 TEST(MetaTags, TooManyDiscoveryTagsAreRefused) {
   const std::string meta = "<meta name=ac-discovery content='a b'>";
   EXPECT_THAT(extractMetaTags(repeated(256, meta)), SizeIs(256));
-  EXPECT_EQ(failure(repeated(257, meta)), "the page has more than 256 discovery tags");
+  EXPECT_EQ(pageFailure(repeated(257, meta)), "the page has more than 256 discovery tags");
 }
 
 TEST(MetaTags, LongContentIsNotTaken) {
@@ -113,7 +113,7 @@ TEST(MetaTags, MultiplyingElementsRunOutOfMemory) {
   for (int i = 0; i < 2000; ++i)
     html += fmt::format("<b a={}>", i);
   html += repeated(2000, "<p>x");
-  EXPECT_EQ(failure(html), "the page's HTML needs more than 64.0 MiB of memory");
+  EXPECT_EQ(pageFailure(html), "the page's HTML needs more than 64.0 MiB of memory");
 }
 
 TEST(MetaTags, QuadraticAttributesRunOutOfTime) {
@@ -122,7 +122,8 @@ TEST(MetaTags, QuadraticAttributesRunOutOfTime) {
     html += fmt::format(" {:x}", 0xa0000 + i);
   HtmlLimits limits;
   limits.cpu = std::chrono::milliseconds(50);
-  EXPECT_EQ(failure(html + ">", limits), "the page's HTML needs more than 50 ms of processor time");
+  EXPECT_EQ(pageFailure(html + ">", limits),
+            "the page's HTML needs more than 50 ms of processor time");
 }
 
 // The costliest pages that are known, at the limits: a text under as many open elements as

@@ -12,8 +12,8 @@ record::Endpoint render(const std::string& urlTemplate, const std::string& ref) 
   return renderTemplate(urlTemplate, schema::AppRef::parse(ref));
 }
 
-std::string failure(const std::string& urlTemplate,
-                    const std::string& ref = "example.com/web:1.0.0") {
+std::string templateFailure(const std::string& urlTemplate,
+                            const std::string& ref = "example.com/web:1.0.0") {
   try {
     const record::Endpoint endpoint = render(urlTemplate, ref);
     return "rendered as " + endpoint.aci;
@@ -66,28 +66,28 @@ TEST(UrlTemplate, UnknownSchemesStay) {
 }
 
 TEST(UrlTemplate, RefusalsSayWhy) {
-  EXPECT_EQ(failure("https://h/{name}-{version}"), "the template has no {ext}");
-  EXPECT_EQ(failure("https://h/{os}.{ext}"), "the template needs {os}");
-  EXPECT_EQ(failure("https://h/{+name}.{ext}"), "the template needs {+name}");
-  EXPECT_EQ(failure("https://h/{}.{ext}"), "the template needs {}");
-  EXPECT_EQ(failure("https://h/{name.{ext}"), "the template has a brace without its pair");
-  EXPECT_EQ(failure("https://h/name}.{ext}"), "the template has a brace without its pair");
-  EXPECT_EQ(failure("https://h/{ext}{"), "the template has a brace without its pair");
-  EXPECT_EQ(failure("/images/{name}.{ext}"),
+  EXPECT_EQ(templateFailure("https://h/{name}-{version}"), "the template has no {ext}");
+  EXPECT_EQ(templateFailure("https://h/{os}.{ext}"), "the template needs {os}");
+  EXPECT_EQ(templateFailure("https://h/{+name}.{ext}"), "the template needs {+name}");
+  EXPECT_EQ(templateFailure("https://h/{}.{ext}"), "the template needs {}");
+  EXPECT_EQ(templateFailure("https://h/{name.{ext}"), "the template has a brace without its pair");
+  EXPECT_EQ(templateFailure("https://h/name}.{ext}"), "the template has a brace without its pair");
+  EXPECT_EQ(templateFailure("https://h/{ext}{"), "the template has a brace without its pair");
+  EXPECT_EQ(templateFailure("/images/{name}.{ext}"),
             "\"/images/example.com/web.aci\" is not a URL that can be used: it has no scheme");
-  EXPECT_EQ(failure("{version}://h/{ext}"),
+  EXPECT_EQ(templateFailure("{version}://h/{ext}"),
             "\"1.0.0://h/aci\" is not a URL that can be used: it has no scheme");
-  EXPECT_EQ(failure("https:///{name}.{ext}"),
+  EXPECT_EQ(templateFailure("https:///{name}.{ext}"),
             "\"https:///example.com/web.aci\" is not a URL that can be used: it has no host");
   EXPECT_EQ(
-      failure("FILE://h/{name}.{ext}"),
+      templateFailure("FILE://h/{name}.{ext}"),
       "\"FILE://h/example.com/web.aci\" is not a URL that can be used: it names a local file");
-  EXPECT_EQ(failure("https://h/a b.{ext}"),
+  EXPECT_EQ(templateFailure("https://h/a b.{ext}"),
             "\"https://h/a b.aci\" is not a URL that can be used: it has a character that URLs do "
             "not have");
-  EXPECT_EQ(failure("https://h/{channel}/x.{ext}", "x,channel=.."),
+  EXPECT_EQ(templateFailure("https://h/{channel}/x.{ext}", "x,channel=.."),
             "\"https://h/../x.aci\" has a \"..\" in its path");
-  EXPECT_EQ(failure("https://h/" + std::string(9000, 'x') + "{ext}"),
+  EXPECT_EQ(templateFailure("https://h/" + std::string(9000, 'x') + "{ext}"),
             "the template becomes longer than 8192 bytes");
 }
 
@@ -95,13 +95,13 @@ TEST(UrlTemplate, ValuesThatMultiplyAreCutShort) {
   std::string many = "https://h/";
   for (int i = 0; i < 600; ++i)
     many += "{name}";
-  EXPECT_EQ(failure(many + "{ext}", std::string(1000, 'a')),
+  EXPECT_EQ(templateFailure(many + "{ext}", std::string(1000, 'a')),
             "the template becomes longer than 8192 bytes");
 }
 
 TEST(UrlTemplate, CredentialsInUrlsAreRefused) {
   EXPECT_THAT(
-      failure("https://user:secret@h/{name}.{ext}"),
+      templateFailure("https://user:secret@h/{name}.{ext}"),
       ::testing::StartsWith("\"https://user:secret@h/example.com/web.aci\" is not a URL that "
                             "can be used: "));
 }

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/cli/sibling_tool.h"
 #include "core/net/http.h"
 #include "fetch/fetcher.h"
-#include "fetch/sibling_process.h"
 #include "tests/support/fake_http.h"
 
 namespace actool::fetch::test {
@@ -100,8 +100,8 @@ class FakeIngest final : public IngestClient {
     [[noreturn]] void refuse() {
       over_ = true;
       owner_.partial.clear();
-      throw SiblingFailure("actool-image: error: refused\n",
-                           owner_.refuse.value_or(ExitCode::notTrusted));
+      throw cli::SiblingFailure("actool-image: error: refused\n",
+                                owner_.refuse.value_or(ExitCode::notTrusted));
     }
     FakeIngest& owner_;
     std::variant<std::uint64_t, record::Image> opening_ = std::uint64_t{0};

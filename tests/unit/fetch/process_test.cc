@@ -36,7 +36,7 @@ class ProcessTest : public testing::Test {
   TempDir dir_;
   cli::Globals globals_;
   std::string talk_;
-  Siblings siblings_{globals_, [this](std::string_view text) { talk_ += text; }};
+  cli::Siblings siblings_{globals_, [this](std::string_view text) { talk_ += text; }};
   ProcessIngestClient ingest_{siblings_};
   ProcessStoreQuery store_{siblings_};
 };
@@ -75,7 +75,7 @@ TEST_F(ProcessTest, ARefusalComesThroughAsItIs) {
   try {
     session->finish();
     FAIL() << "no error";
-  } catch (const SiblingFailure& failure) {
+  } catch (const cli::SiblingFailure& failure) {
     EXPECT_EQ(failure.text(), "actool-image: error: bad signature\n");
     EXPECT_EQ(failure.code(), ExitCode::notTrusted);
   }
@@ -83,7 +83,7 @@ TEST_F(ProcessTest, ARefusalComesThroughAsItIs) {
 
 TEST_F(ProcessTest, ARefusalBeforeTheFirstLineToo) {
   tool("actool-image", "echo 'actool-image: error: no such key' >&2; exit 253");
-  EXPECT_THROW(ingest_.begin({}), SiblingFailure);
+  EXPECT_THROW(ingest_.begin({}), cli::SiblingFailure);
 }
 
 TEST_F(ProcessTest, ARefusalInTheMiddleEndsTheTransfer) {
@@ -97,7 +97,7 @@ TEST_F(ProcessTest, ARefusalInTheMiddleEndsTheTransfer) {
     for (int i = 0; i < 64; ++i)
       session->write(bytes(chunk));
     FAIL() << "no error";
-  } catch (const SiblingFailure& failure) {
+  } catch (const cli::SiblingFailure& failure) {
     EXPECT_EQ(failure.text(), "actool-image: error: disk full\n");
     EXPECT_EQ(failure.code(), ExitCode::failure);
   }
@@ -119,7 +119,7 @@ TEST_F(ProcessTest, ADeathWithoutAWordIsSaidHere) {
   try {
     ingest_.begin({});
     FAIL() << "no error";
-  } catch (const SiblingFailure&) {
+  } catch (const cli::SiblingFailure&) {
     FAIL() << "nothing was reported yet";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "actool-image was killed by SIGKILL");
@@ -146,7 +146,7 @@ TEST_F(ProcessTest, NotFoundIsAnAnswerOfTheStore) {
   EXPECT_FALSE(store_.remote("https://e.com/w.aci"));
   EXPECT_EQ(talk_, "");
   tool("actool-image", "echo 'actool-image: error: damaged' >&2; exit 254");
-  EXPECT_THROW(store_.resolve("example.com/web"), SiblingFailure);
+  EXPECT_THROW(store_.resolve("example.com/web"), cli::SiblingFailure);
 }
 
 TEST_F(ProcessTest, TheStoresAnswersAreRead) {
@@ -194,7 +194,7 @@ TEST_F(ProcessTest, DiscoveryIsReadAndItsFailurePassedOn) {
   try {
     discoverer.discover(ref);
     FAIL() << "no error";
-  } catch (const SiblingFailure& failure) {
+  } catch (const cli::SiblingFailure& failure) {
     EXPECT_EQ(failure.code(), ExitCode::network);
     EXPECT_THAT(failure.what(), StartsWith("actool-discover: error: no page"));
   }

@@ -132,7 +132,7 @@ TEST(TransferTest, ARefusalOfTheStoreIsNotTriedAgain) {
   try {
     world.fetch(byName("example.com/web"));
     FAIL() << "no error";
-  } catch (const SiblingFailure& failure) {
+  } catch (const cli::SiblingFailure& failure) {
     EXPECT_EQ(failure.text(), "actool-image: error: refused\n");
     EXPECT_EQ(failure.code(), ExitCode::notTrusted);
   }

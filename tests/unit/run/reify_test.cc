@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "tests/support/errors.h"
 
 namespace actool::run {
 namespace {
+
+using test::messageOf;
 
 const std::string kIdText = "sha512-" + std::string(128, 'a');
 
@@ -20,15 +23,6 @@ schema::ImageManifest image(
 
 AppPlan plan(schema::ImageManifest manifest, AppOptions options = {}) {
   return {schema::ImageId::parse(kIdText), std::move(manifest), std::move(options)};
-}
-
-std::string failure(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 std::map<std::string, std::string> environmentOf(const schema::RuntimeApp& app) {
@@ -78,13 +72,13 @@ TEST(Reify, OverridesWhatTheImageSays) {
 }
 
 TEST(Reify, ImagesWithoutAppNeedExec) {
-  EXPECT_EQ(failure([] { reify({}, {plan(web(""))}, {}); }),
+  EXPECT_EQ(messageOf([] { reify({}, {plan(web(""))}, {}); }),
             "image example.com/web has no app section; say what to run with --exec");
   AppOptions options;
   options.exec = "/x";
   const auto manifest = reify({}, {plan(web(""), options)}, {});
   EXPECT_EQ(manifest.apps[0].app->user, "0");
-  EXPECT_EQ(failure([] { reify({}, {plan(web(R"({"user":"0","group":"0"})"))}, {}); }),
+  EXPECT_EQ(messageOf([] { reify({}, {plan(web(R"({"user":"0","group":"0"})"))}, {}); }),
             "image example.com/web does not say what to run; say it with --exec");
 }
 
@@ -109,7 +103,7 @@ TEST(Reify, EnvironmentPrecedence) {
 }
 
 TEST(Reify, NamesAreUnique) {
-  EXPECT_EQ(failure([] {
+  EXPECT_EQ(messageOf([] {
               reify({}, {plan(web()), plan(web())}, {});
             }),
             "two apps of the pod are called web; give one of them another name with --name");
@@ -117,7 +111,7 @@ TEST(Reify, NamesAreUnique) {
 
 TEST(Reify, ImagesForOtherMachinesAreRefused) {
   EXPECT_EQ(
-      failure([] {
+      messageOf([] {
         checkPlatform(web(R"({"exec":["/a"],"user":"0","group":"0"})",
                           R"([{"name":"os","value":"freebsd"},{"name":"arch","value":"arm"}])"));
       }),
@@ -169,15 +163,15 @@ TEST(Reify, AMountStandsForTheMountPointOfItsPath) {
 TEST(Reify, MountsNeedTheirVolumes) {
   AppOptions options;
   options.mounts = {parseMount("volume=gone,target=/x")};
-  EXPECT_EQ(failure([&] { reify({}, {plan(web(), options)}, {}); }),
+  EXPECT_EQ(messageOf([&] { reify({}, {plan(web(), options)}, {}); }),
             "app web mounts the volume gone, which does not exist; define it with --volume");
   PodOptions pod;
   pod.volumes = {schema::Volume::parseOption("gone,kind=empty")};
   options.mounts.push_back(parseMount("volume=gone,target=//x/"));
-  EXPECT_EQ(failure([&] { reify(pod, {plan(web(), options)}, {}); }),
+  EXPECT_EQ(messageOf([&] { reify(pod, {plan(web(), options)}, {}); }),
             "app web has two mounts at //x/");
   pod.volumes.push_back(pod.volumes[0]);
-  EXPECT_EQ(failure([&] { reify(pod, {plan(web())}, {}); }), "--volume: gone is defined twice");
+  EXPECT_EQ(messageOf([&] { reify(pod, {plan(web())}, {}); }), "--volume: gone is defined twice");
 }
 
 TEST(Reify, AnOperatorsManifestIsCompleted) {
@@ -196,7 +190,7 @@ TEST(Reify, AnOperatorsManifestIsCompleted) {
 }
 
 TEST(Reify, AManifestWithoutAppsIsRefused) {
-  EXPECT_EQ(failure([] { reifyManifest(schema::PodManifest(), {}); }),
+  EXPECT_EQ(messageOf([] { reifyManifest(schema::PodManifest(), {}); }),
             "the pod manifest has no apps");
 }
 

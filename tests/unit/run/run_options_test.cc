@@ -13,7 +13,7 @@ RunRequest parse(const std::vector<std::string>& words) {
   return parseRun(globals, words);
 }
 
-std::string failure(const std::vector<std::string>& words) {
+std::string refusedWords(const std::vector<std::string>& words) {
   try {
     parse(words);
   } catch (const Error& error) {
@@ -123,8 +123,8 @@ TEST(RunOptions, Networks) {
   EXPECT_EQ(parse({"a.com/x"}).pod.net, "none");
   EXPECT_EQ(parse({"--net=host", "a.com/x"}).pod.net, "host");
   const std::string hint = "; there are --net=none (only loopback, the default) and --net=host";
-  EXPECT_EQ(failure({"--net", "a.com/x"}), "--net: there is no network 'default'" + hint);
-  EXPECT_EQ(failure({"a.com/x", "--net=br0"}), "--net: there is no network 'br0'" + hint);
+  EXPECT_EQ(refusedWords({"--net", "a.com/x"}), "--net: there is no network 'default'" + hint);
+  EXPECT_EQ(refusedWords({"a.com/x", "--net=br0"}), "--net: there is no network 'br0'" + hint);
 }
 
 TEST(RunOptions, Refusals) {
@@ -167,7 +167,7 @@ TEST(RunOptions, Refusals) {
        "--pod-manifest and --inherit-env exclude each other; put it into the manifest"},
   };
   for (const auto& [words, message] : table)
-    EXPECT_EQ(failure(words), message);
+    EXPECT_EQ(refusedWords(words), message);
 }
 
 TEST(RunOptions, EnvironmentFiles) {
@@ -178,7 +178,7 @@ TEST(RunOptions, EnvironmentFiles) {
   ASSERT_EQ(variables.size(), 2u);
   EXPECT_EQ(variables[1].value, "two words");
   writeFilePlain(file, "A=1\nB\n");
-  EXPECT_EQ(failure({"--set-env-file=" + file.string(), "a.com/x"}),
+  EXPECT_EQ(refusedWords({"--set-env-file=" + file.string(), "a.com/x"}),
             file.string() + ":2: 'B' is not NAME=VALUE");
 }
 

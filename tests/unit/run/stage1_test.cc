@@ -7,9 +7,12 @@
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "run/stage1_select.h"
+#include "tests/support/errors.h"
 
 namespace actool::run {
 namespace {
+
+using test::messageOf;
 
 std::string manifestText(const std::string& annotations) {
   return R"({"acKind":"ImageManifest","acVersion":"0.8.11","name":"example.com/stage1","annotations":[)" +
@@ -22,15 +25,6 @@ std::string version(const std::string& text) {
   return R"({"name":"coreos.com/rkt/stage1/interface-version","value":")" + text + R"("})";
 }
 
-std::string failure(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 TEST(Stage1, ReadsEntryPointsAndVersion) {
   const auto plain = Stage1Manifest::parse(manifestText(kRun), "it");
   EXPECT_EQ(plain.entryPoint(kStage1Run), "/init");
@@ -41,12 +35,12 @@ TEST(Stage1, ReadsEntryPointsAndVersion) {
 }
 
 TEST(Stage1, RefusesWhatIsNoStage1) {
-  EXPECT_EQ(failure([] { Stage1Manifest::parse(manifestText(""), "it"); }),
+  EXPECT_EQ(messageOf([] { Stage1Manifest::parse(manifestText(""), "it"); }),
             "it: it has no annotation coreos.com/rkt/stage1/run; it is not a stage1 image");
   EXPECT_EQ(
-      failure([] { Stage1Manifest::parse(manifestText(kRun + "," + version("two")), "it"); }),
+      messageOf([] { Stage1Manifest::parse(manifestText(kRun + "," + version("two")), "it"); }),
       "it: annotation coreos.com/rkt/stage1/interface-version is 'two', not a version number");
-  EXPECT_EQ(failure([] {
+  EXPECT_EQ(messageOf([] {
               Stage1Manifest::parse(
                   manifestText(R"({"name":"coreos.com/rkt/stage1/run","value":"init"})"), "it");
             }),
@@ -108,14 +102,14 @@ TEST_F(EntryPointTest, IsResolvedInsideTheRoot) {
   EXPECT_EQ(resolveEntryPoint(root_, "/up"), "ex/run");
   // Not the host's shell.
   ASSERT_EQ(::symlink("/bin/sh", (root_ / "sh").c_str()), 0);
-  EXPECT_EQ(failure([&] { resolveEntryPoint(root_, "/sh"); }),
+  EXPECT_EQ(messageOf([&] { resolveEntryPoint(root_, "/sh"); }),
             "the stage1's entry point /sh is not in " + root_.string());
 }
 
 TEST_F(EntryPointTest, HasToBeExecutable) {
-  EXPECT_EQ(failure([&] { resolveEntryPoint(root_, "/ex/data"); }),
+  EXPECT_EQ(messageOf([&] { resolveEntryPoint(root_, "/ex/data"); }),
             "the stage1's entry point /ex/data cannot be executed: Permission denied");
-  EXPECT_EQ(failure([&] { resolveEntryPoint(root_, "/ex/none"); }),
+  EXPECT_EQ(messageOf([&] { resolveEntryPoint(root_, "/ex/none"); }),
             "the stage1's entry point /ex/none is not in " + root_.string());
 }
 
@@ -145,7 +139,7 @@ TEST_F(CopiedStage1Test, RunsEntryPointsInThePodsDirectory) {
 TEST_F(CopiedStage1Test, ReportsAnExecThatFails) {
   makeStage1("#!/no/such/interpreter\n");
   EXPECT_EQ(
-      failure([&] { runEntryPoint(layout_, kStage1Stop, {}); }),
+      messageOf([&] { runEntryPoint(layout_, kStage1Stop, {}); }),
       "executing " + (layout_.stage1Rootfs() / "ex/stop").string() + ": No such file or directory");
 }
 
@@ -166,7 +160,7 @@ TEST(Stage1Config, LaterDirectoriesReplacePairAndLocationSeparately) {
 
   const Path bad = dirs.dirs[1] / "stage1.d/b.json";
   writeFilePlain(bad, R"({"rktKind":"stage1","rktVersion":"v1","name":"a.com/s"})");
-  EXPECT_EQ(failure([&] { readStage1Config(dirs); }),
+  EXPECT_EQ(messageOf([&] { readStage1Config(dirs); }),
             bad.string() + ": name and version stand together or not at all");
 }
 

@@ -1,4 +1,4 @@
-#include "fetch/sibling_process.h"
+#include "core/cli/sibling_tool.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -7,10 +7,12 @@
 
 #include "core/cli/tool.h"
 
-namespace actool::fetch {
+namespace actool::cli {
 namespace {
 
 constexpr std::size_t kMaxOutput = 16 << 20;  // manifests are at most a megabyte
+
+}  // namespace
 
 ExitCode exitCodeOf(const ExitStatus& status) {
   if (status.signaled) return ExitCode::failure;
@@ -28,9 +30,7 @@ ExitCode exitCodeOf(const ExitStatus& status) {
   }
 }
 
-}  // namespace
-
-ScratchFile::ScratchFile() : fd_(::memfd_create("actool-fetch", MFD_CLOEXEC)) {
+ScratchFile::ScratchFile() : fd_(::memfd_create("actool-sibling", MFD_CLOEXEC)) {
   if (!fd_) throwErrno("creating a file in memory");
 }
 
@@ -49,7 +49,7 @@ void throwSiblingFailure(std::string_view program, const ExitStatus& status, std
 
 std::vector<std::string> Siblings::command(std::string_view program,
                                            const std::vector<std::string>& args) const {
-  return cli::toolCommand(program, globals_, args);
+  return toolCommand(program, globals_, args);
 }
 
 SiblingResult Siblings::run(std::string_view program, const std::vector<std::string>& args) const {
@@ -76,4 +76,4 @@ std::string Siblings::runOrThrow(std::string_view program,
   return std::move(result.out);
 }
 
-}  // namespace actool::fetch
+}  // namespace actool::cli

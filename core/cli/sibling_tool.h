@@ -11,7 +11,7 @@
 #include "core/base/process.h"
 #include "core/cli/globals.h"
 
-namespace actool::fetch {
+namespace actool::cli {
 
 // A tool that this one ran failed and has said why itself. Whoever reports the error shows
 // text(), that tool's own standard error, as it is, and exits with code().
@@ -42,6 +42,9 @@ struct SiblingResult {
   std::string err;
 };
 
+// What a tool's exit status says by docs/exit-codes.md; `failure` for all other endings.
+ExitCode exitCodeOf(const ExitStatus& status);
+
 // Throws SiblingFailure for a child that failed and said why, else an Error that says how
 // `program` ended. Exit codes of docs/exit-codes.md come through as they are.
 [[noreturn]] void throwSiblingFailure(std::string_view program, const ExitStatus& status,
@@ -51,7 +54,7 @@ class Siblings {
  public:
   // `talk` is given what a successful tool wrote to its standard error; it may be called from
   // several threads.
-  Siblings(const cli::Globals& globals, std::function<void(std::string_view)> talk)
+  Siblings(const Globals& globals, std::function<void(std::string_view)> talk)
       : globals_(globals), talk_(std::move(talk)) {}
 
   std::vector<std::string> command(std::string_view program,
@@ -65,8 +68,8 @@ class Siblings {
   }
 
  private:
-  const cli::Globals& globals_;
+  const Globals& globals_;
   std::function<void(std::string_view)> talk_;
 };
 
-}  // namespace actool::fetch
+}  // namespace actool::cli
