@@ -131,6 +131,7 @@ struct GcArguments {
 
 void printItems(const GcReport& report, const GcArguments& arguments) {
   if (cli::effectiveFormat(arguments.format) == cli::Format::jsonl) {
+    std::string lines;
     for (const auto& item : report.items) {
       Json line = {{"kind", "removed"},
                    {"what", item.what},
@@ -138,8 +139,9 @@ void printItems(const GcReport& report, const GcArguments& arguments) {
                    {"bytes", item.bytes},
                    {"dryRun", arguments.options.dryRun}};
       if (!item.label.empty()) line["image"] = item.label;
-      cli::print(dumpLine(line) + "\n");
+      lines += dumpLine(line) + "\n";
     }
+    cli::print(lines);
     return;
   }
   if (report.items.empty()) return;

@@ -131,14 +131,21 @@ int list(const ListOptions& options, const cli::Globals& globals) {
     case Format::table:
       printTable(images, options);
       break;
-    case Format::id:
+    // At once: a write(2) for each line would take longer than all else.
+    case Format::id: {
+      std::string lines;
       for (const auto& image : images)
-        cli::print(image.id.str() + "\n");
+        lines += image.id.str() + "\n";
+      cli::print(lines);
       break;
-    case Format::jsonl:
+    }
+    case Format::jsonl: {
+      std::string lines;
       for (const auto& image : images)
-        cli::print(dumpLine(image.toJson()) + "\n");
+        lines += dumpLine(image.toJson()) + "\n";
+      cli::print(lines);
       break;
+    }
     case Format::json:
     case Format::jsonPretty: {
       Json all = Json::array();

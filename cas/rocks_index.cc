@@ -166,6 +166,22 @@ class EmptyReader : public IndexReader {
       const std::function<bool(std::string_view, std::string_view)>& /*visit*/) const override {}
 };
 
+// The form of OpenForReadOnly() without families first tries the database as one that is fully
+// compacted, which ours is not: all files would be opened twice.
+std::unique_ptr<rocksdb::DB> openReadOnly(const Path& dir, rocksdb::Status& status) {
+  const rocksdb::Options options = smallOptions();
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families{
+      {rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions(options)}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* opened = nullptr;
+  status = rocksdb::DB::OpenForReadOnly(options, dir.string(), families, &handles, &opened);
+  std::unique_ptr<rocksdb::DB> db(opened);
+  // The database has one of its own for the only family.
+  for (rocksdb::ColumnFamilyHandle* handle : handles)
+    db->DestroyColumnFamilyHandle(handle);
+  return db;
+}
+
 // The files that say which state of the database is the present one.
 std::vector<std::string> logsAndManifests(const Path& dir) {
   auto files = listDir(dir);
@@ -203,10 +219,8 @@ std::unique_ptr<IndexReader> openIndexForReading(const Path& dir) {
     if (std::find(before.begin(), before.end(), "CURRENT") == before.end()) {
       return std::make_unique<EmptyReader>();
     }
-    rocksdb::DB* opened = nullptr;
-    const rocksdb::Status status =
-        rocksdb::DB::OpenForReadOnly(smallOptions(), dir.string(), &opened);
-    std::unique_ptr<rocksdb::DB> db(opened);
+    rocksdb::Status status;
+    auto db = openReadOnly(dir, status);
     const bool unchanged = logsAndManifests(dir) == before;
     if (status.ok() && unchanged) return std::make_unique<RocksReader>(std::move(db), dir);
     // A table that was merged away while it was to be opened is such a failure too, but not
