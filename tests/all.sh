@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what is needed, builds and runs the tests of each configuration in $ACTOOL_PRESETS
-# (all of "release asan tsan fuzz" when it is not set): unit and functional tests, the same under
-# sanitizers, a minute of each fuzz target, formatting, documents, include layers and clang-tidy.
+# (all of "release asan tsan fuzz" when it is not set): unit and functional tests, the unit tests
+# under sanitizers (with ACTOOL_FULL=1 the functional ones too), a minute of each fuzz target,
+# formatting, documents, include layers and clang-tidy.
 # Ends with ctest's own summary. Options are passed on to ctest (`tests/all.sh -R unit`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,10 +15,15 @@ mkdir -p build/all
 : >build/all/CTestTestfile.cmake
 for preset in "${presets[@]}"; do
   echo "== build/$preset"
+  options=()
   target=all
-  [ "$preset" = fuzz ] && target=fuzzers
+  case $preset in
+    asan | tsan)
+      if [ -z "${ACTOOL_FULL:-}" ]; then options=(-DACTOOL_FUNCTIONAL_TESTS=OFF) target=unit_tests; fi ;;
+    fuzz) target=fuzzers ;;
+  esac
   mkdir -p "build/$preset"
-  cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 ||
+  cmake --preset "$preset" "${options[@]}" >"build/$preset/configure.log" 2>&1 ||
     { tail -20 "build/$preset/configure.log" >&2; exit 1; }
   ninja -C "build/$preset" "$target" >"build/$preset/build.log" 2>&1 ||
     { grep -E 'error|FAILED' "build/$preset/build.log" | head -40 >&2; exit 1; }

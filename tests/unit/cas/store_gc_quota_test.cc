@@ -24,10 +24,10 @@ class QuotaTest : public StoreTest {
     return {{"dependencies", Json::array({{{"imageName", "example.com/" + name}}})}};
   }
   // As if it had been used so long ago, and not asked for since.
-  void age(const schema::ImageId& id, std::chrono::hours hours) {
+  void age(const schema::ImageId& id, std::chrono::hours past) {
     StoreWriter writer(layout_);
     StoredImage image = *writer.catalog().find(id);
-    image.imported = preciseTime(systemClock().now() - hours);
+    image.imported = preciseTime(systemClock().now() - past);
     writer.update(image);
   }
   // The images that went, in their order.
