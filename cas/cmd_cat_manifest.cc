@@ -41,6 +41,7 @@ bool looksLikePod(std::string_view text) {
                          const std::vector<std::string>& args) {
   std::vector<std::string> words = cli::toolCommand(program, globals, args);
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -162,6 +162,7 @@ FsckReport checkStore(const StoreLayout& layout, const FsckOptions& options) {
     }
   }
   std::vector<std::optional<StoredImage>> records;
+  records.reserve(bad.size());
   for (const auto& [id, why] : bad)
     records.push_back(inIndex(reader, *index, id));
   // First nobody finds the bad ones by name, then they go.

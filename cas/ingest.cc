@@ -180,7 +180,7 @@ StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks&
 
   std::unique_ptr<trust::VerifySession> session;
   if (request.signature && !request.insecure) session = verifier_->begin(*request.signature);
-  PipelineResult result = runPipeline(PipelineJob{.input = request.input,
+  const PipelineResult result = runPipeline(PipelineJob{.input = request.input,
                                                   .inputName = request.inputName,
                                                   .data = data.get(),
                                                   .dataName = slot.data().string(),
@@ -199,11 +199,11 @@ StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks&
   }
   checkRequested(request, schema::ImageId::fromTarDigest(result.tar), manifest.name,
                  manifest.labels);
-  return commit(request, std::move(result), decision, slot);
+  return commit(request, result, decision, slot);
 }
 
 // Everything is checked and on disk; what follows only gives it names.
-StoredImage Ingest::commit(const IngestRequest& request, PipelineResult result,
+StoredImage Ingest::commit(const IngestRequest& request, const PipelineResult& result,
                            const std::optional<trust::TrustDecision>& decision,
                            const IngestSlot& slot) const {
   const bool wrapped = result.encoding != Encoding::none;

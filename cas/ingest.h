@@ -59,7 +59,7 @@ class Ingest {
   std::optional<StoredImage> reuse(const IngestRequest& request) const;
   StoredImage receive(const IngestRequest& request, const IngestCallbacks& callbacks,
                       const IngestSlot& slot, std::uint64_t resumed) const;
-  StoredImage commit(const IngestRequest& request, PipelineResult result,
+  StoredImage commit(const IngestRequest& request, const PipelineResult& result,
                      const std::optional<trust::TrustDecision>& decision,
                      const IngestSlot& slot) const;
 

@@ -93,6 +93,7 @@ schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const 
   }
   if (found.size() > 1) {
     std::vector<std::string> names;
+    names.reserve(found.size());
     for (const auto& id : found)
       names.push_back(id.str().substr(0, prefix.str().size() + 8));
     throw UsageError(fmt::format("{} begins the IDs of {} images: {}", prefix.str(), found.size(),

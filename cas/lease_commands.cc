@@ -83,8 +83,8 @@ int remove(const std::vector<std::string>& names, const cli::Globals& globals) {
 }  // namespace
 
 std::vector<cli::Subcommand> leaseSubcommands() {
-  std::vector<cli::Subcommand> list_;
-  list_.push_back(
+  std::vector<cli::Subcommand> subcommands;
+  subcommands.push_back(
       {.name = "image lease add",
        .summary = "Keep images from 'image gc' and 'image rm'",
        .details = "The lease NAME then holds exactly these images, and with them what they depend "
@@ -100,25 +100,27 @@ std::vector<cli::Subcommand> leaseSubcommands() {
              .typeName("DURATION");
          return [options, &globals] { return add(*options, globals); };
        }});
-  list_.push_back({.name = "image lease list",
-                   .summary = "List what keeps images from being removed",
-                   .details = "A table on a terminal, otherwise one record a line.\n\n"
-                              "Example:\n    actool image lease list",
-                   .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-                     auto format = std::make_shared<std::optional<cli::Format>>();
-                     cli::addFormatOption(app, *format, {cli::Format::table, cli::Format::jsonl});
-                     return [format, &globals] { return list(*format, globals); };
-                   }});
-  list_.push_back({.name = "image lease rm",
-                   .summary = "End leases",
-                   .details = "The images stay until something removes them.\n\n"
-                              "Example:\n    actool image lease rm release",
-                   .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-                     auto names = std::make_shared<std::vector<std::string>>();
-                     app.add("name", *names, "names of leases").required().typeName("NAME...");
-                     return [names, &globals] { return remove(*names, globals); };
-                   }});
-  return list_;
+  subcommands.push_back(
+      {.name = "image lease list",
+       .summary = "List what keeps images from being removed",
+       .details = "A table on a terminal, otherwise one record a line.\n\n"
+                  "Example:\n    actool image lease list",
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
+         auto format = std::make_shared<std::optional<cli::Format>>();
+         cli::addFormatOption(app, *format, {cli::Format::table, cli::Format::jsonl});
+         return [format, &globals] { return list(*format, globals); };
+       }});
+  subcommands.push_back(
+      {.name = "image lease rm",
+       .summary = "End leases",
+       .details = "The images stay until something removes them.\n\n"
+                  "Example:\n    actool image lease rm release",
+       .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
+         auto names = std::make_shared<std::vector<std::string>>();
+         app.add("name", *names, "names of leases").required().typeName("NAME...");
+         return [names, &globals] { return remove(*names, globals); };
+       }});
+  return subcommands;
 }
 
 }  // namespace actool::cas

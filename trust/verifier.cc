@@ -26,6 +26,7 @@ TrustDecision requireTrusted(const Keystore& keystore, const schema::AcIdentifie
   }
   const std::vector<TrustedKey> keys = keystore.list();
   std::vector<std::string> reasons;
+  reasons.reserve(signers.size());
   for (const Signer& signer : signers) {
     reasons.push_back(fmt::format("key {} ({}), which is trusted for {}", signer.fingerprint,
                                   printable(signer.userId), rulesOf(keys, signer.fingerprint)));

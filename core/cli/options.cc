@@ -98,9 +98,9 @@ template Option Options::add(const std::string&, std::optional<std::uint64_t>&, 
 template Option Options::flag(const std::string&, bool&, const std::string&);
 template Option Options::flag(const std::string&, std::string&, const std::string&);
 
-Option Options::call(const std::string& names, std::function<void(const std::string&)> set,
+Option Options::call(const std::string& names, const std::function<void(const std::string&)>& set,
                      const std::string& help) {
-  return note(app_->add_option_function<std::string>(names, std::move(set), help));
+  return note(app_->add_option_function<std::string>(names, set, help));
 }
 
 Option Options::callEach(const std::string& names, std::function<void(const std::string&)> set,

@@ -69,7 +69,7 @@ class Options {
   template <class T>
   Option flag(const std::string& names, T& target, const std::string& help);
   // An option whose value, or each of whose values, goes to a function.
-  Option call(const std::string& names, std::function<void(const std::string&)> set,
+  Option call(const std::string& names, const std::function<void(const std::string&)>& set,
               const std::string& help);
   Option callEach(const std::string& names, std::function<void(const std::string&)> set,
                   const std::string& help);

@@ -92,7 +92,7 @@ AuthConfig AuthConfig::load(const ConfigDirs& dirs) {
   return config;
 }
 
-void AuthConfig::set(std::string host, Credential credential) {
+void AuthConfig::set(std::string_view host, Credential credential) {
   credentials_.insert_or_assign(lowered(host), std::move(credential));
 }
 

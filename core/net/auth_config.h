@@ -28,7 +28,7 @@ class AuthConfig {
   // directory of higher precedence it overrides. Throws UsageError naming the file.
   static AuthConfig load(const ConfigDirs& dirs);
 
-  void set(std::string host, Credential credential);
+  void set(std::string_view host, Credential credential);
   // By the host of a URL, port included when it is not the scheme's own ("example.com:8443"),
   // then by the host alone. Null when there is none.
   const Credential* find(std::string_view hostPort) const;

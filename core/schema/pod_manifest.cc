@@ -107,6 +107,7 @@ Json portToJson(const ExposedPort& port) {
 template <typename T>
 void checkUniqueNames(const std::vector<T>& items, std::string_view what) {
   std::vector<std::string_view> names;
+  names.reserve(items.size());
   for (const T& item : items) {
     names.push_back(item.name.str());
   }

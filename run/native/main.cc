@@ -26,7 +26,8 @@ namespace {
 void openStandardFiles() {
   int fd = -1;
   do {
-    fd = ::open("/dev/null", O_RDWR);
+    // It is to stay open over exec.
+    fd = ::open("/dev/null", O_RDWR);  // NOLINT(android-cloexec-open)
   } while (fd >= 0 && fd <= STDERR_FILENO);
   if (fd >= 0) ::close(fd);
 }

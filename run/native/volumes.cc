@@ -118,6 +118,7 @@ std::string shown(const MountPlan& plan) {
 void mountVolumes(int root, const std::vector<MountPlan>& mounts, const std::string& app,
                   bool protect) {
   std::vector<Prepared> prepared;
+  prepared.reserve(mounts.size());
   for (const MountPlan& plan : mounts) {
     prepared.push_back(withContext(shown(plan), [&] { return prepare(root, plan, app); }));
   }

@@ -258,11 +258,11 @@ class InTheStore(Mounts):
     def test_both_forms_in_one_directory(self):
         image = self.stored_tar(harness.aci_tar(BASE))
         tree = self.tree_of(image)
-        self.assertEqual(sorted(os.listdir(tree)), ["devices", "erofs"])
+        self.assertEqual(sorted(os.listdir(tree)), ["devices", "erofs", "verified"])
         self.assertEqual(os.stat(tree).st_mode & 0o777, 0o700)
         before = (tree / "erofs").read_bytes()
         self.rendered(image)
-        self.assertEqual(sorted(os.listdir(tree)), ["devices", "erofs", "rootfs"])
+        self.assertEqual(sorted(os.listdir(tree)), ["devices", "erofs", "rootfs", "verified"])
         self.assertEqual(self.rendered(image), tree / "rootfs")
         (tree / "erofs").unlink()
         self.ok(self.lab.actool("image", "render", "--as=erofs", image))
