@@ -181,16 +181,16 @@ StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks&
   std::unique_ptr<trust::VerifySession> session;
   if (request.signature && !request.insecure) session = verifier_->begin(*request.signature);
   const PipelineResult result = runPipeline(PipelineJob{.input = request.input,
-                                                  .inputName = request.inputName,
-                                                  .data = data.get(),
-                                                  .dataName = slot.data().string(),
-                                                  .resumed = resumed,
-                                                  .tar = slot.tar(),
-                                                  .session = session.get(),
-                                                  .size = request.size,
-                                                  .limits = limits_,
-                                                  .interruptFd = request.interruptFd,
-                                                  .onProgress = callbacks.onProgress});
+                                                        .inputName = request.inputName,
+                                                        .data = data.get(),
+                                                        .dataName = slot.data().string(),
+                                                        .resumed = resumed,
+                                                        .tar = slot.tar(),
+                                                        .session = session.get(),
+                                                        .size = request.size,
+                                                        .limits = limits_,
+                                                        .interruptFd = request.interruptFd,
+                                                        .onProgress = callbacks.onProgress});
   std::optional<trust::TrustDecision> decision;
   const schema::ImageManifest& manifest = result.summary.manifest;
   if (session) {

@@ -512,6 +512,8 @@ def _set_up_namespaces():
 
 
 def main():
+    # A background job is started with SIGINT ignored, and what it starts would be too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get(_IN_NAMESPACE) != "1":
         _enter_namespaces()
     _set_up_namespaces()
