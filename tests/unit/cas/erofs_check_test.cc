@@ -325,11 +325,18 @@ TEST_F(CheckErofs, AnySizeOfTheFile) {
   }
 }
 
+// A sanitizer makes each look twenty times as long.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t kStep = 61;
+#else
+constexpr std::size_t kStep = 1;
+#endif
+
 // Every bit of the image: refused, or another image that holds together.
 TEST_F(CheckErofs, EveryBit) {
   std::size_t taken = 0;
   const std::string before = built_.image;
-  for (std::size_t bit = erofs::kSuperOffset * 8; bit < before.size() * 8; ++bit) {
+  for (std::size_t bit = erofs::kSuperOffset * 8; bit < before.size() * 8; bit += kStep) {
     built_.image = before;
     built_.image[bit / 8] = static_cast<char>(built_.image[bit / 8] ^ (1 << (bit % 8)));
     if (bit / 8 < erofs::kSuperOffset + 512) fixChecksum();
