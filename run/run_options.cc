@@ -27,9 +27,9 @@ cli::Option addEach(cli::Options& options, const std::string& names, Setter set,
   return options.callEach(names, std::move(set), help).typeName(type);
 }
 
-cli::Option addOne(cli::Options& options, const std::string& name, Setter set,
+cli::Option addOne(cli::Options& options, const std::string& name, const Setter& set,
                    const std::string& help, const std::string& type) {
-  return options.call(name, std::move(set), help).typeName(type);
+  return options.call(name, set, help).typeName(type);
 }
 
 void requireOneOf(std::string_view option, const std::string& value,
