@@ -37,7 +37,7 @@ class GzipInflater : public Inflater {
   Step step(std::span<const std::byte> in, std::span<std::byte> out) override {
     Step done;
     while (done.produced < out.size()) {
-      if (state_.block_state == ISAL_BLOCK_FINISH) {
+      if (!inHeader_ && state_.block_state == ISAL_BLOCK_FINISH) {
         if (done.consumed == in.size()) break;
         nextMember(in[done.consumed]);
       }
@@ -49,25 +49,37 @@ class GzipInflater : public Inflater {
       state_.avail_out = clamp(output.size());
       const unsigned availIn = state_.avail_in;
       const unsigned availOut = state_.avail_out;
-      check(isal_inflate(&state_));
+      if (inHeader_) {
+        const int result = isal_read_gzip_header(&state_, &header_);
+        check(result);
+        inHeader_ = result != ISAL_DECOMP_OK;
+      } else {
+        check(isal_inflate(&state_));
+      }
       done.consumed += availIn - state_.avail_in;
       done.produced += availOut - state_.avail_out;
       const bool moved = availIn != state_.avail_in || availOut != state_.avail_out;
-      if (state_.block_state != ISAL_BLOCK_FINISH && (done.consumed == in.size() || !moved)) break;
+      const bool ended = !inHeader_ && state_.block_state == ISAL_BLOCK_FINISH;
+      if (!ended && (done.consumed == in.size() || !moved)) break;
     }
     return done;
   }
 
   void finish() override {
-    if (state_.block_state != ISAL_BLOCK_FINISH) {
+    if (inHeader_ || state_.block_state != ISAL_BLOCK_FINISH) {
       throw EarlyEndError("the gzip data end too early", "the file is truncated");
     }
   }
 
  private:
+  // The header is read by a call of its own: isal_inflate() (2.30) forgets between two calls which
+  // optional fields a header has, and goes on with what lay on the stack.
   void start() {
     isal_inflate_init(&state_);
-    state_.crc_flag = ISAL_GZIP;
+    state_.crc_flag = ISAL_GZIP_NO_HDR_VER;
+    header_ = {};
+    isal_gzip_header_init(&header_);
+    inHeader_ = true;
   }
 
   void nextMember(std::byte first) {
@@ -93,6 +105,8 @@ class GzipInflater : public Inflater {
   }
 
   inflate_state state_{};
+  isal_gzip_header header_{};
+  bool inHeader_ = true;
 };
 
 class Bzip2Inflater : public Inflater {

@@ -145,13 +145,15 @@ TEST(Inflate, ZeroPaddingBehindGzipIsGarbage) {
 }
 
 TEST(Inflate, GzipWithANameInItsHeader) {
-  // RFC 1952: FNAME and FCOMMENT, zero-terminated, before the data.
+  // RFC 1952: FEXTRA, FNAME and FCOMMENT before the data, the latter two zero-terminated.
   const std::string plain = run({"gzip", "-nc"}, "hello");
-  std::string packed =
-      plain.substr(0, 10) + std::string("web.tar\0a comment\0", 18) + plain.substr(10);
-  packed[3] = 0x18;
-  for (const std::size_t step : {std::size_t{1}, std::size_t{1000}}) {
-    EXPECT_EQ(inflate(packed, step, 100), "hello");
+  std::string packed = plain.substr(0, 10) + std::string("\4\0abcd", 6) +
+                       std::string("web.tar\0a comment\0", 18) + plain.substr(10);
+  packed[3] = 0x1c;
+  const std::string twice = packed + packed;
+  for (std::size_t step = 1; step <= twice.size(); ++step) {
+    EXPECT_EQ(inflate(twice, step, 100), "hellohello") << step;
+    EXPECT_EQ(inflate(twice, step, 1), "hellohello") << step;
   }
 }
 
