@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "cas/care.h"
-#include "cas/duration.h"
 #include "cas/image_commands.h"
 #include "cas/tree_care.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
@@ -156,7 +156,8 @@ void printItems(const GcReport& report, const GcArguments& arguments) {
 
 int gc(GcArguments arguments, const cli::Globals& globals) {
   GcOptions& options = arguments.options;
-  options.grace = parseDuration(arguments.grace);
+  options.grace = std::chrono::duration_cast<std::chrono::seconds>(
+      requireDuration(arguments.grace, "--grace-period"));
   if (!arguments.keepBytes.empty()) {
     options.keepBytes = parseByteSize(arguments.keepBytes);
     if (!options.keepBytes) {

@@ -83,9 +83,7 @@ Lease Lease::parse(std::string_view text, std::string_view what) {
                 .images = {}};
     checkLeaseName(lease.name);
     if (!lease.expires.empty()) schema::Timestamp::parse(lease.expires);
-    const Json& images = member(object, "images");
-    if (!images.is_array()) throw Error("\"images\" is not a list");
-    for (const Json& image : images) {
+    for (const Json& image : listMember(object, "images")) {
       if (!image.is_string()) throw Error("\"images\" has something else than image IDs");
       lease.images.push_back(schema::ImageId::parse(image.get<std::string>()));
     }

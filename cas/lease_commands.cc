@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <memory>
 
-#include "cas/duration.h"
 #include "cas/image_commands.h"
 #include "cas/lease.h"
 #include "cas/store.h"
 #include "core/base/clock.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/cli/table.h"
@@ -27,7 +27,7 @@ int add(const AddOptions& options, const cli::Globals& globals) {
   const auto now = systemClock().now();
   Lease lease{.name = options.name, .created = formatRfc3339(now), .expires = {}, .images = {}};
   if (!options.expires.empty()) {
-    lease.expires = formatRfc3339(now + parseDuration(options.expires));
+    lease.expires = formatRfc3339(now + requireDuration(options.expires, "--expires"));
   }
   // Before a store is created only to find nothing in it.
   const StoreView view(storeOf(globals));

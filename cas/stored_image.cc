@@ -25,12 +25,6 @@ std::uint64_t sizeMember(const Json& object, std::string_view key) {
   return value.get<std::uint64_t>();
 }
 
-const Json& listMember(const Json& object, std::string_view key) {
-  const Json& value = member(object, key);
-  if (!value.is_array()) throw Error(fmt::format("\"{}\" is not a list", key));
-  return value;
-}
-
 Json signatureJson(const SignatureInfo& signature) {
   return {{"digest", signature.digest.str()},
           {"fingerprint", signature.fingerprint},

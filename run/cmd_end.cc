@@ -7,11 +7,11 @@
 #include <cerrno>
 
 #include "core/base/clock.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/cli/table.h"
 #include "run/commands.h"
-#include "run/duration.h"
 #include "run/first_error.h"
 #include "run/garbage.h"
 #include "run/pod.h"

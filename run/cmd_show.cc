@@ -5,12 +5,12 @@
 #include <thread>
 
 #include "core/base/clock.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/cli/table.h"
 #include "run/commands.h"
-#include "run/duration.h"
 #include "run/pod.h"
 
 namespace actool::run {

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "cas/layout/stamp.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/json.h"
-#include "run/duration.h"
 
 namespace actool::run {
 

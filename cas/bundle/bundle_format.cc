@@ -35,12 +35,6 @@ std::uint64_t countMember(const Json& object, std::string_view key) {
   return value.get<std::uint64_t>();
 }
 
-const Json& listOf(const Json& object, std::string_view key) {
-  const Json& value = member(object, key);
-  if (!value.is_array()) throw Error(fmt::format("\"{}\" is not a list", key));
-  return value;
-}
-
 std::string text(const Json& value) {
   if (!value.is_string()) throw Error("expected a string, found " + std::string(value.type_name()));
   return value.get<std::string>();
@@ -56,7 +50,7 @@ Digest digestMember(const Json& object, std::string_view key, DigestAlgorithm al
 
 std::vector<schema::ImageId> idsMember(const Json& object, std::string_view key) {
   std::vector<schema::ImageId> ids;
-  for (const Json& id : listOf(object, key))
+  for (const Json& id : listMember(object, key))
     ids.push_back(schema::ImageId::parse(text(id)));
   return ids;
 }
@@ -95,7 +89,7 @@ BundleImage imageFrom(const Json& object) {
                     .size = countMember(distributed, "size"),
                     .pieces = {},
                     .signature = std::nullopt};
-  for (const Json& piece : listOf(distributed, "pieces"))
+  for (const Json& piece : listMember(distributed, "pieces"))
     image.pieces.emplace_back(DigestAlgorithm::sha512, text(piece));
   if (image.size == 0 || (image.size - 1) / kPieceBytes + 1 != image.pieces.size()) {
     throw Error(
@@ -213,12 +207,12 @@ ImageList ImageList::parse(std::string_view text, const BundleLimits& limits) {
       throw Error("its version is not one this release knows");
     }
     ImageList list{.asked = idsMember(object, "asked"), .assumed = {}, .images = {}};
-    for (const Json& image : listOf(object, "assumed")) {
+    for (const Json& image : listMember(object, "assumed")) {
       list.assumed.push_back({.id = schema::ImageId::parse(stringMember(image, "id")),
                               .name = schema::AcIdentifier::parse(stringMember(image, "name")),
                               .labels = schema::Labels::fromJson(member(image, "labels"))});
     }
-    for (const Json& image : listOf(object, "images"))
+    for (const Json& image : listMember(object, "images"))
       list.images.push_back(imageFrom(image));
     checkList(list, limits);
     return list;
@@ -265,7 +259,7 @@ VolumeHeader VolumeHeader::parse(std::string_view text, const BundleLimits& limi
     VolumeHeader header{.set = digestMember(object, "set", DigestAlgorithm::sha512),
                         .volume = countMember(object, "volume"),
                         .starts = {}};
-    for (const Json& start : listOf(object, "starts")) {
+    for (const Json& start : listMember(object, "starts")) {
       if (!start.is_number_unsigned()) throw Error("\"starts\" has what is no count");
       header.starts.push_back(start.get<std::uint64_t>());
     }

@@ -18,9 +18,7 @@ constexpr int kRequestVersion = 1;
 
 template <typename Fn>
 void forEachString(const Json& object, std::string_view key, Fn&& fn) {
-  const Json& list = member(object, key);
-  if (!list.is_array()) throw Error(fmt::format("\"{}\" is not a list", key));
-  for (const Json& value : list) {
+  for (const Json& value : listMember(object, key)) {
     if (!value.is_string()) throw Error(fmt::format("\"{}\" has what is no string", key));
     fn(value.get<std::string>());
   }

@@ -134,6 +134,12 @@ bool boolMemberOr(const Json& object, std::string_view key, bool fallback) {
   return value.get<bool>();
 }
 
+const Json& listMember(const Json& object, std::string_view key) {
+  const Json& value = member(object, key);
+  if (!value.is_array()) throw Error(fmt::format("\"{}\" is not a list", key));
+  return value;
+}
+
 std::string dumpLine(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

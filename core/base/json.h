@@ -28,6 +28,7 @@ const Json& member(const Json& object, std::string_view key);
 std::string stringMember(const Json& object, std::string_view key);
 std::string stringMemberOr(const Json& object, std::string_view key, std::string fallback);
 bool boolMemberOr(const Json& object, std::string_view key, bool fallback);
+const Json& listMember(const Json& object, std::string_view key);
 
 // Sorted keys, no spaces, one line, invalid UTF-8 impossible: what records are written as.
 std::string dumpLine(const Json& value);

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "cas/care.h"
-#include "cas/duration.h"
 #include "cas/lease.h"
 #include "tests/unit/cas/store_test_support.h"
 
@@ -181,14 +180,6 @@ TEST_F(QuotaTest, BadLeasesStopTheCollection) {
   EXPECT_EQ(listed(), Ids{id});
   for (const char* name : {"", "../x", "Upper", ".dot", "a/b"})
     EXPECT_THROW(checkLeaseName(name), UsageError) << name;
-}
-
-TEST(Duration, IsReadInUnits) {
-  EXPECT_EQ(parseDuration("48h30m"), 48h + 30min);
-  EXPECT_EQ(parseDuration("1d"), 24h);
-  EXPECT_EQ(parseDuration("90"), 90s);
-  for (const char* text : {"", "h", "1y", "-1h", "1h "})
-    EXPECT_THROW(parseDuration(text), UsageError) << text;
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
-#include "run/duration.h"
-
 #include <gtest/gtest.h>
 
+#include "core/base/duration.h"
 #include "core/base/error.h"
 
-namespace actool::run {
+namespace actool {
 namespace {
 
 using std::chrono::milliseconds;
@@ -17,11 +16,18 @@ TEST(Duration, ReadsGoSyntax) {
   EXPECT_EQ(parseDuration("1h30m"), milliseconds(90 * 60 * 1000));
   EXPECT_EQ(parseDuration("1.5s"), milliseconds(1500));
   EXPECT_EQ(parseDuration("500ms"), milliseconds(500));
+  EXPECT_EQ(parseDuration("48h30m"), milliseconds((48 * 60 + 30) * 60 * 1000));
+}
+
+TEST(Duration, ReadsDaysAndBareSeconds) {
+  EXPECT_EQ(parseDuration("1d"), milliseconds(86400 * 1000));
+  EXPECT_EQ(parseDuration("7d12h"), milliseconds((7 * 24 + 12) * 3600 * 1000));
+  EXPECT_EQ(parseDuration("90"), milliseconds(90 * 1000));
 }
 
 TEST(Duration, RefusesEverythingElse) {
-  for (const char* text :
-       {"", "10", "s", "-5s", "5 s", "5x", "1..5s", "1h30", "h1", "1e3s", "inf", "999999999999h"})
+  for (const char* text : {"", "s", "-5s", "5 s", "1h ", "5x", "1y", "1..5s", "1.5", "1h30", "h1",
+                           "1e3s", "inf", "999999999999h", "99999999999999999999"})
     EXPECT_EQ(parseDuration(text), std::nullopt) << text;
 }
 
@@ -31,7 +37,7 @@ TEST(Duration, NamesTheOption) {
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(),
-                 "--grace-period: 'soon' is not a duration; write it as 30m, 24h or 1h30m");
+                 "--grace-period: 'soon' is not a duration; write it as 30m, 24h or 7d");
   }
 }
 
@@ -47,4 +53,4 @@ TEST(Duration, TellsAges) {
 }
 
 }  // namespace
-}  // namespace actool::run
+}  // namespace actool

@@ -1,19 +1,21 @@
-#include "run/duration.h"
+#include "core/base/duration.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
 
-namespace actool::run {
+namespace actool {
 namespace {
 
 // Beyond that a period is a typing mistake, and sums would leave the clock's range.
 constexpr double kMaxMilliseconds = 100.0 * 365 * 24 * 3600 * 1000;
 
 std::optional<double> unitMilliseconds(std::string_view unit) {
+  if (unit == "d") return 86400000.0;
   if (unit == "h") return 3600000.0;
   if (unit == "m") return 60000.0;
   if (unit == "s") return 1000.0;
@@ -24,8 +26,8 @@ std::optional<double> unitMilliseconds(std::string_view unit) {
 }  // namespace
 
 std::optional<std::chrono::milliseconds> parseDuration(std::string_view text) {
-  if (text == "0") return std::chrono::milliseconds(0);
   if (text.empty()) return std::nullopt;
+  const bool bare = text.find_first_not_of("0123456789") == std::string_view::npos;
   double total = 0;
   while (!text.empty()) {
     const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
@@ -34,7 +36,7 @@ std::optional<std::chrono::milliseconds> parseDuration(std::string_view text) {
     if (digits == 0 || error != std::errc() || end != text.data() + digits) return std::nullopt;
     text.remove_prefix(digits);
     const std::size_t letters = std::min(text.find_first_of("0123456789."), text.size());
-    const std::optional<double> unit = unitMilliseconds(text.substr(0, letters));
+    const std::optional<double> unit = unitMilliseconds(bare ? "s" : text.substr(0, letters));
     if (!unit) return std::nullopt;
     text.remove_prefix(letters);
     total += number * *unit;
@@ -47,7 +49,7 @@ std::chrono::milliseconds requireDuration(std::string_view text, std::string_vie
   const auto duration = parseDuration(text);
   if (!duration) {
     throw UsageError(fmt::format("{}: '{}' is not a duration", option, printable(text)),
-                     "write it as 30m, 24h or 1h30m");
+                     "write it as 30m, 24h or 7d");
   }
   return *duration;
 }
@@ -64,4 +66,4 @@ std::string describeAge(std::chrono::system_clock::duration age) {
   return say(seconds / (24 * 3600), "day");
 }
 
-}  // namespace actool::run
+}  // namespace actool

@@ -1,4 +1,4 @@
-// Durations as rkt's options have them (Go's syntax).
+// Durations as options and configuration have them: Go's syntax, as in rkt, with days.
 #pragma once
 
 #include <chrono>
@@ -6,10 +6,11 @@
 #include <string>
 #include <string_view>
 
-namespace actool::run {
+namespace actool {
 
-// "30m", "1h30m", "24h0m0s", "1.5s", "500ms", "0": one or more decimal numbers with the units
-// h, m, s, ms; a bare 0. Nothing on other text, negative numbers or more than 100 years.
+// "30m", "1h30m", "24h0m0s", "1.5s", "500ms", "7d": one or more decimal numbers with the units
+// d, h, m, s, ms. One bare number is seconds. Nothing on other text, negative numbers or more than
+// 100 years.
 std::optional<std::chrono::milliseconds> parseDuration(std::string_view text);
 // As above; UsageError naming `option`.
 std::chrono::milliseconds requireDuration(std::string_view text, std::string_view option);
@@ -17,4 +18,4 @@ std::chrono::milliseconds requireDuration(std::string_view text, std::string_vie
 // "41 seconds ago", "2 minutes ago", "3 days ago".
 std::string describeAge(std::chrono::system_clock::duration age);
 
-}  // namespace actool::run
+}  // namespace actool
