@@ -95,6 +95,7 @@ class Pipeline {
 
   std::size_t fillFromData(const Buffer& buffer, std::uint64_t offset) const;
   std::size_t fillFromInput(std::span<std::byte> room, bool& interrupted) const;
+  bool isInterrupted() const;
   void checkSize(std::uint64_t total) const;
   void checkInflated() const;
   void beginInflate(std::span<const std::byte> head);
@@ -130,6 +131,7 @@ class Pipeline {
   std::optional<AciSummary> summary_;
 
   std::mutex failureMutex_;
+  std::exception_ptr interrupted_;
   std::exception_ptr fatal_;
   std::exception_ptr early_;
   std::exception_ptr unsigned_;
@@ -251,6 +253,11 @@ std::size_t Pipeline::fillFromInput(std::span<std::byte> room, bool& interrupted
     have += got;
   }
   return have;
+}
+
+bool Pipeline::isInterrupted() const {
+  pollfd interrupt{job_.interruptFd, POLLIN, 0};
+  return ::poll(&interrupt, 1, 0) > 0;
 }
 
 void Pipeline::readInput() {
@@ -384,6 +391,8 @@ bool Pipeline::guarded(const std::function<void()>& stage) {
     return true;
   } catch (const Stopped&) {
     return false;
+  } catch (const Interrupted&) {
+    keep(interrupted_);
   } catch (const LimitError&) {
     keep(fatal_);
   } catch (const EarlyEndError&) {
@@ -418,7 +427,10 @@ PipelineResult Pipeline::run() {
     guarded([this] { readInput(); });
     distributed_.close();
   }
-  for (const auto& failure : {fatal_, early_, unsigned_, content_}) {
+  // What was told to stop tells nothing of the bytes: whatever failed then may have been told too.
+  const bool failed = interrupted_ || fatal_ || early_ || unsigned_ || content_;
+  if (failed && isInterrupted()) throw Interrupted();
+  for (const auto& failure : {interrupted_, fatal_, early_, unsigned_, content_}) {
     if (failure) std::rethrow_exception(failure);
   }
   return PipelineResult{.encoding = encoding_,

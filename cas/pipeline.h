@@ -54,8 +54,8 @@ class Interrupted : public Error {
 };
 
 // Runs to the end. Both files are on disk when it returns (fsync). Errors, in this order when
-// there are several: limits and system errors at once; input that ends early (EarlyEndError);
-// what the verifier says; what is wrong with the content.
+// there are several: Interrupted; limits and system errors at once; input that ends early
+// (EarlyEndError); what the verifier says; what is wrong with the content.
 PipelineResult runPipeline(const PipelineJob& job);
 
 }  // namespace actool::cas

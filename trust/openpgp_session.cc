@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <limits.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,27 @@ constexpr std::size_t kKeyIdDigits = 16;
 
 // Clocks of signers and of hosts without a network differ by minutes, time zones by hours.
 constexpr auto kClockTolerance = std::chrono::hours(24);
+
+// While it lives, the signals that ask a process to end wait, in this thread and in what it starts:
+// gpg inherits the mask, for all its life. A terminal and killpg() signal a whole process group,
+// and a gpg that went first would look like a bad signature, while its owner was told to stop. So
+// its owner alone decides, and gpg ends with its input.
+class NoStopSignals {
+ public:
+  NoStopSignals() {
+    sigset_t stop;
+    ::sigemptyset(&stop);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT})
+      ::sigaddset(&stop, number);
+    ::pthread_sigmask(SIG_BLOCK, &stop, &before_);
+  }
+  ~NoStopSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoStopSignals(const NoStopSignals&) = delete;
+  NoStopSignals& operator=(const NoStopSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 std::chrono::system_clock::time_point fromSeconds(unsigned long seconds) {
   return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(seconds));
@@ -43,6 +65,7 @@ OpenPgpSession::OpenPgpSession(std::shared_ptr<const KeySet> keys, DetachedSigna
   gpgme_data_t raw = nullptr;
   check(gpgme_data_new_from_cbs(&raw, &callbacks_, this), "passing data to gpgme");
   signedData_.reset(raw);
+  const NoStopSignals mask;
   check(gpgme_op_verify_start(context_.get(), signatureData_.get(), raw, nullptr), "starting gpg");
 }
 

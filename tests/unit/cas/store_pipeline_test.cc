@@ -208,6 +208,30 @@ TEST_F(PipelineTest, AnInterruptComesBeforeTheEndOfInput) {
   EXPECT_THROW(runOnInput(), Interrupted);
 }
 
+// A signal to the whole group may end the verifier first.
+class DyingSession final : public trust::VerifySession {
+ public:
+  explicit DyingSession(int interrupt) : interrupt_(interrupt) {}
+  void update(std::span<const std::byte> /*bytes*/) override {
+    const std::uint64_t one = 1;
+    ASSERT_EQ(::write(interrupt_, &one, sizeof one), 8);
+    throw TrustError("gpg found no signature in it");
+  }
+  std::vector<trust::Signer> finish() override { throw TrustError("it has ended"); }
+
+ private:
+  int interrupt_;
+};
+
+TEST_F(PipelineTest, AnInterruptWinsOverAVerifierThatDied) {
+  const UniqueFd interrupt(::eventfd(0, EFD_CLOEXEC));
+  DyingSession session(interrupt.get());
+  job_.session = &session;
+  EXPECT_EQ(messageOf([&] { run(tar_); }), "gpg found no signature in it");
+  job_.interruptFd = interrupt.get();
+  EXPECT_THROW(run(tar_), Interrupted);
+}
+
 TEST_F(PipelineTest, AFailureStopsWaitingForInput) {
   limits_.distributedBytes = 10;
   Pipe pipe = makePipe();

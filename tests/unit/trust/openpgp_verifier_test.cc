@@ -357,6 +357,37 @@ TEST_F(OpenPgpVerifier, WritesNothingToTheHomeDirectoryAndLeavesNothingBehind) {
   EXPECT_THAT(processesWith(scratch.tmp().string()), IsEmpty());
 }
 
+// The one gpg that works below `scratch`; 0 when there is not one.
+pid_t gpgIn(const ScratchEnvironment& scratch) {
+  std::vector<pid_t> gpgs;
+  for (int i = 0; i < 1000 && gpgs.empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    gpgs = processesWith((scratch.tmp() / "actool-gpg.").string());
+  }
+  return gpgs.size() == 1 ? gpgs[0] : 0;
+}
+
+// Ctrl-C and killpg() reach gpg too, which must not end before its owner has decided.
+TEST_F(OpenPgpVerifier, SignalsToTheGroupAreForTheOwner) {
+  const std::string key = lab().makeKey("Group <group@example.com>");
+  trustKey(key);
+  const std::string bytes(4 << 20, 'g');
+  const std::string signature = lab().sign(key, bytes);
+  const ScratchEnvironment scratch;
+  const auto session = verifier()->begin(signature);
+  session->update(std::as_bytes(std::span(bytes).first(100)));
+  const pid_t gpg = gpgIn(scratch);
+  ASSERT_NE(gpg, 0);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP})
+    ASSERT_EQ(::kill(gpg, number), 0);
+  session->update(std::as_bytes(std::span(bytes).subspan(100)));
+  EXPECT_EQ(session->finish().size(), 1U);
+  // And not for ever: this thread takes them again.
+  sigset_t blocked;
+  ASSERT_EQ(::pthread_sigmask(SIG_SETMASK, nullptr, &blocked), 0);
+  EXPECT_EQ(::sigismember(&blocked, SIGTERM), 0);
+}
+
 TEST_F(OpenPgpVerifier, SaysSoWhenGpgIsKilled) {
   const std::string key = lab().makeKey("Killed <killed@example.com>");
   trustKey(key);
@@ -365,13 +396,9 @@ TEST_F(OpenPgpVerifier, SaysSoWhenGpgIsKilled) {
   const ScratchEnvironment scratch;
   const auto session = verifier()->begin(signature);
   session->update(std::as_bytes(std::span(bytes).first(100)));
-  std::vector<pid_t> gpgs;
-  for (int i = 0; i < 1000 && gpgs.empty(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    gpgs = processesWith((scratch.tmp() / "actool-gpg.").string());
-  }
-  ASSERT_EQ(gpgs.size(), 1U);
-  ASSERT_EQ(::kill(gpgs[0], SIGKILL), 0);
+  const pid_t gpg = gpgIn(scratch);
+  ASSERT_NE(gpg, 0);
+  ASSERT_EQ(::kill(gpg, SIGKILL), 0);
   EXPECT_THROW(
       {
         session->update(std::as_bytes(std::span(bytes)));
