@@ -4,7 +4,7 @@
 set(ACTOOL_PAGES
   actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-bundle
   actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
-  actool-rm actool-gc)
+  actool-rm actool-gc actool-torrent)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
 set(ACTOOL_MAN_FILES)
 foreach(page IN LISTS ACTOOL_PAGES)
@@ -12,7 +12,7 @@ foreach(page IN LISTS ACTOOL_PAGES)
   add_custom_command(OUTPUT ${file}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${ACTOOL_MAN_DIR}
     COMMAND ${ACTOOL_BIN_DIR}/${page} --help-man > ${file}
-    DEPENDS actool-discover actool-fetch actool-trust actool-image actool-run)
+    DEPENDS actool-discover actool-fetch actool-trust actool-image actool-p2p actool-run)
   list(APPEND ACTOOL_MAN_FILES ${file})
 endforeach()
 add_custom_command(OUTPUT ${ACTOOL_MAN_DIR}/actool.1

@@ -22,7 +22,7 @@ def main():
                     continue
                 if not (document.parent / target).exists():
                     problems.append(f"{document.relative_to(root)}:{number}: {target} does not exist")
-    sources = "".join(f.read_text() for tree in ("core", "discovery", "fetch", "trust", "cas", "run")
+    sources = "".join(f.read_text() for tree in ("core", "discovery", "fetch", "trust", "cas", "p2p", "run")
                       for f in (root / tree).rglob("*.cc"))
     known = set(re.findall(r"--[a-z][a-z0-9-]+", sources))
     for document in documents:

@@ -34,7 +34,7 @@ HEAVY = {
     r"gpgme\.h": {"trust", "tests"},
     r"isa-l(/|\.h)|igzip_lib\.h": {"cas"},
     r"gumbo\.h": {"discovery"},
-    r"libtorrent/": {"p2p"},
+    r"libtorrent/": {"p2p", "tests"},
     r"openssl/": {"core/base", "cas", "tests"},
     r"sys/capability\.h": {"run/native"},
     r"CLI/": {"core/cli", "run", "main"},
