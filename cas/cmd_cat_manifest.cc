@@ -27,6 +27,7 @@ constexpr const char* kCatDetails =
 struct CatArguments {
   bool pretty = false;
   std::string what;
+  std::string uuidFile;
 };
 
 // A UUID, or the beginning of one, as pods are listed: eight hex digits at least. An image of such
@@ -61,6 +62,12 @@ int printFile(const Path& path, bool pretty) {
 }
 
 int run(const CatArguments& arguments, const cli::Globals& globals) {
+  if (arguments.what.empty() == arguments.uuidFile.empty()) {
+    throw UsageError("whose manifest?", "name a file, an image or a pod, or give --uuid-file");
+  }
+  if (!arguments.uuidFile.empty()) {
+    become("actool-pod-cat-manifest", globals, {"--uuid-file=" + arguments.uuidFile});
+  }
   if (actool::exists(arguments.what)) return printFile(arguments.what, arguments.pretty);
   if (looksLikePod(arguments.what)) {
     become("actool-pod-cat-manifest", globals, {arguments.what});
@@ -84,7 +91,8 @@ cli::Subcommand catManifestCommand() {
           .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
             const auto arguments = std::make_shared<CatArguments>();
             app.flag("--pretty-print", arguments->pretty, "indent the JSON");
-            app.add("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID").required();
+            app.add("IMAGE", arguments->what, "an ACI file, an image, or a pod's UUID");
+            app.add("--uuid-file", arguments->uuidFile, "of the pod whose UUID the file holds");
             return [arguments, &globals] { return run(*arguments, globals); };
           }};
 }

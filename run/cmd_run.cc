@@ -1,16 +1,16 @@
+// run, prepare and run-prepared: from images to a pod that runs.
 #include <fmt/format.h>
 #include <unistd.h>
-
-#include <map>
 
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "core/cli/table.h"
 #include "run/commands.h"
 #include "run/images.h"
 #include "run/mounts.h"
+#include "run/pod_draft.h"
 #include "run/prepare.h"
-#include "run/reify.h"
 #include "run/run_options.h"
 #include "run/stage1_select.h"
 
@@ -24,76 +24,6 @@ std::vector<std::string> hostEnvironment() {
   for (char** entry = environ; *entry != nullptr; ++entry)
     variables.emplace_back(*entry);
   return variables;
-}
-
-// The pod to be, and the manifests of its images as they lie in the store.
-struct Plan {
-  schema::PodManifest manifest;
-  std::map<schema::ImageId, std::string> imageManifests;
-  bool readRecords = false;
-};
-
-schema::ImageManifest takeImage(Plan& plan, const Images& images, const schema::ImageId& id) {
-  std::string bytes = images.store().manifestBytes(id);
-  schema::ImageManifest manifest =
-      schema::ImageManifest::parse(bytes, "manifest of " + id.shortForm());
-  plan.imageManifests.insert_or_assign(id, std::move(bytes));
-  images.store().noteUse(id);
-  return manifest;
-}
-
-Plan planFromManifest(const PodOptions& options, const Images& images) {
-  Plan plan;
-  schema::PodManifest manifest = schema::PodManifest::parse(
-      readFile(options.podManifest, schema::kMaxPodManifestBytes), options.podManifest.string());
-  std::map<schema::ImageId, schema::ImageManifest> byId;
-  for (const schema::RuntimeApp& app : manifest.apps)
-    byId.insert_or_assign(app.image.id, takeImage(plan, images, app.image.id));
-  plan.manifest = withContext(options.podManifest.string(),
-                              [&] { return reifyManifest(std::move(manifest), byId); });
-  return plan;
-}
-
-// The images of standard input, with the options that stand without an image.
-std::vector<AppPlan> plansFromRecords(const RunRequest& request, Images& images, Plan& plan) {
-  if (!cli::readsRecords(false)) {
-    throw UsageError("no image was given", "name one: actool run example.com/web:1.0.0");
-  }
-  if (request.pod.interactive) {
-    throw UsageError("--interactive needs the image as an argument",
-                     "standard input is where the images are read from now");
-  }
-  std::vector<AppPlan> apps;
-  for (const schema::ImageId& id : images.fromRecords(STDIN_FILENO))
-    apps.push_back({id, takeImage(plan, images, id), {}});
-  if (apps.empty()) throw UsageError("no image was given, and standard input names none");
-  if (request.withoutImage) {
-    if (apps.size() != 1) {
-      throw UsageError(
-          fmt::format("options of an app were given, and standard input names {} images",
-                      apps.size()),
-          "name the images as arguments, each with its options");
-    }
-    apps.front().options = *request.withoutImage;
-  }
-  plan.readRecords = true;
-  return apps;
-}
-
-Plan planFromImages(const RunRequest& request, Images& images,
-                    const std::vector<std::string>& environment) {
-  Plan plan;
-  std::vector<AppPlan> apps;
-  if (request.apps.empty()) {
-    apps = plansFromRecords(request, images, plan);
-  } else {
-    for (const AppRequest& app : request.apps) {
-      const schema::ImageId id = images.find(app.image);
-      apps.push_back({id, takeImage(plan, images, id), app.options});
-    }
-  }
-  plan.manifest = reify(request.pod, apps, environment);
-  return plan;
 }
 
 Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) {
@@ -110,20 +40,15 @@ Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) 
           .ipc = pod.ipc};
 }
 
-// Brings the pod as far as phase `run`, in a mount namespace of this process's own. What fails on
-// the way leaves no pod behind.
-std::vector<AppSource> bringToRun(Pod& pod, const Plan& plan, const Stage1& stage1,
-                                  Images& images) {
+// Writes everything of the pod but its trees. What fails in `more` too leaves no pod behind.
+template <typename More>
+std::vector<AppSource> makePod(Pod& pod, const PodDraft& draft, const Stage1& stage1,
+                               Images& images, More more) {
   try {
-    writePodManifest(pod, plan.manifest);
-    std::vector<AppSource> sources;
-    for (const schema::RuntimeApp& app : plan.manifest.apps) {
-      sources.push_back(
-          {app.name, plan.imageManifests.at(app.image.id), images.appRoot(app.image.id)});
-    }
-    preparePod(pod, plan.manifest, stage1, sources);
-    enterMountNamespace();
-    if (!pod.moveTo(Phase::run)) throw Error("it was moved by another process");
+    writePodManifest(pod, draft.manifest);
+    std::vector<AppSource> sources = appSources(draft, images);
+    preparePod(pod, draft.manifest, stage1, sources);
+    more(sources);
     return sources;
   } catch (Error& error) {
     error.addContext("preparing pod " + pod.uuid().str());
@@ -132,58 +57,181 @@ std::vector<AppSource> bringToRun(Pod& pod, const Plan& plan, const Stage1& stag
   }
 }
 
-int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
-  const RunRequest request = parseRun(globals, words);
+struct Making {
+  RunRequest request;
+  Images images;
+  PodDraft draft;
+  Stage1 stage1;
+};
+
+Making beginMaking(cli::Globals& globals, const std::vector<std::string>& words, RunWords which) {
+  RunRequest request = parseRun(globals, words, which);
   // Before settle(), which notes in the environment what it warned of.
   const std::vector<std::string> environment =
       request.pod.inheritEnv ? hostEnvironment() : std::vector<std::string>();
   globals.settle();
   Images images(globals, request.pod.pullPolicy);
-  const Plan plan = request.pod.podManifest.empty() ? planFromImages(request, images, environment)
-                                                    : planFromManifest(request.pod, images);
-  if (request.pod.interactive && plan.manifest.apps.size() > 1) {
+  PodDraft draft = draftPod(request, images, environment);
+  Stage1 stage1 = selectStage1(request.pod.stage1, images, globals);
+  return {std::move(request), std::move(images), std::move(draft), std::move(stage1)};
+}
+
+// A new pod. Its UUID is saved early, so that `actool rm --uuid-file` can clean up whatever
+// happens next.
+Pod newPod(const Making& making) {
+  Pod pod = Pod::create(PodsLayout(making.images.store().layout().podsDir()));
+  log::debug("pod {}", pod.uuid().str());
+  const Path& file = making.request.pod.uuidFileSave;
+  if (!file.empty()) writeFilePlain(file, pod.uuid().str() + "\n");
+  return pod;
+}
+
+int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
+  Making making = beginMaking(globals, words, RunWords::run);
+  Pod pod = newPod(making);
+  const std::vector<AppSource> sources =
+      makePod(pod, making.draft, making.stage1, making.images, [&](const auto&) {
+        enterMountNamespace();
+        if (!pod.moveTo(Phase::run)) throw Error("it was moved by another process");
+      });
+  const PodOptions& options = making.request.pod;
+  mountTrees(pod, making.stage1, sources, !options.noOverlay);
+  execStage1(pod, making.stage1, stage1Options(options, globals), making.draft.readRecords);
+}
+
+int preparePodOf(cli::Globals& globals, const std::vector<std::string>& words) {
+  Making making = beginMaking(globals, words, RunWords::prepare);
+  Pod pod = newPod(making);
+  makePod(pod, making.draft, making.stage1, making.images, [&](const auto& sources) {
+    if (making.request.pod.noOverlay) {
+      // The images' mounts, which the copies are made of, go with this process.
+      enterMountNamespace();
+      mountTrees(pod, making.stage1, sources, false);
+      writeFilePlain(pod.layout().copiedMark(), "");
+    }
+    if (!pod.moveTo(Phase::prepared)) throw Error("it was moved by another process");
+  });
+  cli::print(pod.uuid().str() + "\n");
+  return 0;
+}
+
+InUseError startedByAnother(const Pod& pod) {
+  return InUseError("pod " + pod.uuid().str() + " was started or removed by another process",
+                    "a prepared pod runs once");
+}
+
+// Of several run-prepared of one pod, and a gc, one gets past here.
+void lockPrepared(Pod& pod) {
+  if (pod.phase() != Phase::prepared) {
+    throw Error(fmt::format("pod {} is not prepared, it is {}", pod.uuid().str(),
+                            podStateName(pod.state())),
+                "a pod runs once; prepare another");
+  }
+  if (!pod.tryLock() || !actool::exists(pod.layout().dir())) throw startedByAnother(pod);
+}
+
+Stage1 stage1Of(const PodLayout& layout) {
+  const Stage1Manifest manifest = Stage1Manifest::ofPod(layout);
+  Stage1 stage1{readFile(layout.stage1Manifest(), schema::kMaxManifestBytes), stage1Tree(layout)};
+  stage1.runEntry = resolveEntryPoint(stage1.rootfs, manifest.entryPoint(kStage1Run).value());
+  stage1.version = manifest.interfaceVersion();
+  return stage1;
+}
+
+int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words) {
+  const RunRequest request = parseRun(globals, words, RunWords::runPrepared);
+  globals.settle();
+  if (request.apps.size() != 1 || request.withoutImage || !request.apps[0].options.args.empty()) {
+    throw UsageError("run-prepared takes one UUID", "`actool prepare` prints it");
+  }
+  Pod pod = Pod::find(podsOf(globals), request.apps[0].image);
+  lockPrepared(pod);
+  const auto manifest = pod.manifest();
+  if (!manifest) throw Error("pod " + pod.uuid().str() + " has no manifest");
+  if (request.pod.interactive && manifest->apps.size() > 1) {
     throw UsageError("--interactive is for pods of one app");
   }
-  const Stage1 stage1 = selectStage1(request.pod.stage1, images, globals);
-
-  Pod pod = Pod::create(PodsLayout(images.store().layout().podsDir()));
-  log::debug("pod {}", pod.uuid().str());
-  // Early, so that `actool rm --uuid-file` can clean up whatever happens next.
-  if (!request.pod.uuidFileSave.empty()) {
-    writeFilePlain(request.pod.uuidFileSave, pod.uuid().str() + "\n");
+  const bool copied = actool::exists(pod.layout().copiedMark());
+  const Stage1 stage1 = stage1Of(pod.layout());
+  Images images(globals, PullPolicy::never);
+  std::vector<AppSource> sources;
+  if (!copied) {
+    for (const schema::RuntimeApp& app : manifest->apps) {
+      sources.push_back({app.name, "", images.appRoot(app.image.id)});
+      writeTreeFile(pod, sources.back());
+    }
   }
-  const std::vector<AppSource> sources = bringToRun(pod, plan, stage1, images);
-  mountTrees(pod, stage1, sources, !request.pod.noOverlay);
-  execStage1(pod, stage1, stage1Options(request.pod, globals), plan.readRecords);
+  enterMountNamespace();
+  if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
+  if (!copied) mountTrees(pod, stage1, sources, true);
+  execStage1(pod, stage1, stage1Options(request.pod, globals), false);
+}
+
+cli::Subcommand described(cli::Subcommand command, RunWords which,
+                          int (*work)(cli::Globals&, const std::vector<std::string>&)) {
+  command.setup = [which](cli::Options& app, cli::Globals&) {
+    describeRunOptions(app, which);
+    return [] { return 0; };  // the work is rawArgs'
+  };
+  command.rawArgs = [work](cli::Globals& globals, const std::vector<std::string>& words) {
+    return work(globals, words);
+  };
+  return command;
 }
 
 }  // namespace
 
 cli::Subcommand podRunCommand() {
-  return {
-      .name = "run",
-      .summary = "Runs images as a pod",
-      .details =
-          "actool run [OPTIONS] IMAGE [APP OPTIONS] [-- ARG...] [--- IMAGE ...]\n\n"
-          "Runs one or more images as the apps of one pod, fetching what is not in the store. "
-          "Options of an app follow its image; '--' begins the app's arguments, '---' ends them. "
-          "Without an image, and with standard input not a terminal, the images are read from "
-          "there as records; the app's standard input is /dev/null then, as it is always "
-          "without --interactive.\n\n"
-          "The exit status of a pod of one app is the app's own, or 128 + N when signal N "
-          "killed it.\n\n"
-          "Example:\n"
-          "  actool run --volume=data,kind=host,source=/srv example.com/web:1.0.0 \\\n"
-          "      --user=33 -- --listen=80 --- example.com/logger --exec=/bin/logger\n"
-          "  actool discover example.com/web | actool fetch | actool run",
-      .setup =
-          [](cli::Options& app, cli::Globals&) {
-            describeRunOptions(app);
-            return [] { return 0; };  // the work is rawArgs'
-          },
-      .rawArgs = [](cli::Globals& globals,
-                    const std::vector<std::string>& words) { return runPod(globals, words); },
-  };
+  return described(
+      {.name = "run",
+       .summary = "Runs images as a pod",
+       .details =
+           "actool run [OPTIONS] IMAGE [APP OPTIONS] [-- ARG...] [--- IMAGE ...]\n\n"
+           "Runs one or more images as the apps of one pod, fetching what is not in the store. "
+           "Options of an app follow its image; '--' begins the app's arguments, '---' ends them. "
+           "Without an image, and with standard input not a terminal, the images are read from "
+           "there as records; the app's standard input is /dev/null then, as it is always "
+           "without --interactive.\n\n"
+           "The exit status of a pod of one app is the app's own, or 128 + N when signal N "
+           "killed it.\n\n"
+           "Example:\n"
+           "  actool run --volume=data,kind=host,source=/srv example.com/web:1.0.0 \\\n"
+           "      --user=33 -- --listen=80 --- example.com/logger --exec=/bin/logger\n"
+           "  actool discover example.com/web | actool fetch | actool run",
+       .setup = nullptr},
+      RunWords::run, &runPod);
+}
+
+cli::Subcommand prepareCommand() {
+  return described(
+      {.name = "prepare",
+       .summary = "Prepares a pod to be run later",
+       .details =
+           "actool prepare [OPTIONS] IMAGE [APP OPTIONS] [-- ARG...] [--- IMAGE ...]\n\n"
+           "Does everything that `actool run` does before it starts the pod, and prints the "
+           "pod's UUID. Options that hold for one run only (the network, the host name, standard "
+           "input) are given to `actool run-prepared`. Prepared pods are removed by `actool gc` "
+           "after 24 hours.\n\n"
+           "Example:\n"
+           "  uuid=$(actool prepare example.com/web:1.0.0 -- --listen=80)\n"
+           "  actool run-prepared $uuid",
+       .setup = nullptr},
+      RunWords::prepare, &preparePodOf);
+}
+
+cli::Subcommand runPreparedCommand() {
+  return described(
+      {.name = "run-prepared",
+       .summary = "Runs a pod that was prepared",
+       .details =
+           "actool run-prepared [OPTIONS] UUID\n\n"
+           "Runs a pod that `actool prepare` made; its exit status is as that of `actool run`. A "
+           "pod runs once: of several that try at once one succeeds, and the others fail with "
+           "exit code 250.\n\n"
+           "Example:\n"
+           "  actool run-prepared --hostname=web 5bc080ca",
+       .setup = nullptr},
+      RunWords::runPrepared, &runPreparedPod);
 }
 
 }  // namespace actool::run

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "core/base/clock.h"
 #include "core/base/duration.h"
@@ -12,6 +11,7 @@
 #include "core/cli/table.h"
 #include "run/commands.h"
 #include "run/pod.h"
+#include "run/pod_wait.h"
 
 namespace actool::run {
 namespace {
@@ -31,23 +31,38 @@ bool hasEnded(PodState state) {
          state == PodState::exitedDeleting;
 }
 
+std::int64_t unixSeconds(system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
 Json podJson(const Pod& pod) {
   const PodState state = pod.state();
   Json object = {{"kind", "pod"}, {"uuid", pod.uuid().str()}, {"state", podStateName(state)}};
   if (const auto time = pod.created()) object["created"] = formatRfc3339(*time);
   if (const auto time = pod.started()) object["started"] = formatRfc3339(*time);
   if (const auto pid = pod.pid()) object["pid"] = *pid;
+  // rkt's names for the same (its api/v1), for what was written for `rkt list --format=json`.
+  object["name"] = pod.uuid().str();
+  if (const auto time = pod.created()) object["created_at"] = unixSeconds(*time);
+  if (const auto time = pod.started()) object["started_at"] = unixSeconds(*time);
   Json apps = Json::array();
+  Json names = Json::array();
   if (const auto manifest = pod.manifest()) {
     for (const schema::RuntimeApp& app : manifest->apps) {
+      names.push_back(app.name.str());
       Json entry = {{"name", app.name.str()},
                     {"image", imageName(app.image)},
-                    {"imageID", app.image.id.str()}};
-      if (const auto status = pod.exitStatus(app.name)) entry["exitStatus"] = *status;
+                    {"imageID", app.image.id.str()},
+                    {"image_id", app.image.id.str()}};
+      if (const auto status = pod.exitStatus(app.name)) {
+        entry["exitStatus"] = *status;
+        entry["exit_code"] = *status;
+      }
       apps.push_back(std::move(entry));
     }
   }
   object["apps"] = std::move(apps);
+  object["app_names"] = std::move(names);
   return object;
 }
 
@@ -136,30 +151,6 @@ std::optional<std::optional<std::chrono::milliseconds>> waitTime(const std::stri
   return requireDuration(text, option);
 }
 
-// The pod as it is now: it may have moved since it was found.
-Pod again(const cli::Globals& globals, const Pod& pod) {
-  return Pod::find(podsOf(globals), pod.uuid().str());
-}
-
-Pod waitReady(const cli::Globals& globals, Pod pod,
-              std::optional<std::chrono::milliseconds> timeout) {
-  const auto start = std::chrono::steady_clock::now();
-  while (!pod.pid()) {
-    const PodState state = pod.state();
-    if (state != PodState::preparing && state != PodState::prepared && state != PodState::running &&
-        state != PodState::embryo) {
-      throw Error(fmt::format("pod {} will not get ready: it is {}", pod.uuid().str(),
-                              podStateName(state)));
-    }
-    if (timeout && std::chrono::steady_clock::now() - start >= *timeout) {
-      throw Error(fmt::format("pod {} did not get ready in time", pod.uuid().str()));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pod = again(globals, pod);
-  }
-  return pod;
-}
-
 std::string statusText(const Pod& pod) {
   const PodState state = pod.state();
   std::string text = fmt::format("state={}\n", podStateName(state));
@@ -187,13 +178,13 @@ std::string chosenUuid(const std::string& uuid, const std::string& uuidFile) {
 int podStatus(const cli::Globals& globals, const StatusOptions& options) {
   Pod pod = Pod::find(podsOf(globals), chosenUuid(options.uuid, options.uuidFile));
   if (const auto timeout = waitTime(options.waitReady, "--wait-ready")) {
-    pod = waitReady(globals, std::move(pod), *timeout);
+    pod = waitReady(podsOf(globals), std::move(pod), *timeout);
   }
   if (const auto timeout = waitTime(options.wait, "--wait")) {
     if (!pod.waitUnlocked(*timeout)) {
       throw Error(fmt::format("pod {} did not end in time", pod.uuid().str()));
     }
-    pod = again(globals, pod);
+    pod = foundAgain(podsOf(globals), pod);
   }
   const cli::Format format = options.format.value_or(cli::Format::table);
   if (format == cli::Format::table) {
@@ -205,16 +196,22 @@ int podStatus(const cli::Globals& globals, const StatusOptions& options) {
   return 0;
 }
 
-int catManifest(const cli::Globals& globals, const std::string& uuid, const std::string& file) {
-  const Pod pod = Pod::find(podsOf(globals), chosenUuid(uuid, file));
+struct CatOptions {
+  std::string uuid;
+  std::string uuidFile;
+  bool pretty = true;
+};
+
+int catManifest(const cli::Globals& globals, const CatOptions& options) {
+  const Pod pod = Pod::find(podsOf(globals), chosenUuid(options.uuid, options.uuidFile));
   const auto text = tryReadFile(pod.layout().manifest(), schema::kMaxPodManifestBytes);
   if (!text) {
     throw NotFoundError(fmt::format("pod {} has no manifest, it is {}", pod.uuid().str(),
                                     podStateName(pod.state())));
   }
-  cli::print(dumpPretty(parseJson(*text, "the manifest of pod " + pod.uuid().str(),
-                                  {.bytes = schema::kMaxPodManifestBytes})) +
-             "\n");
+  const Json manifest = parseJson(*text, "the manifest of pod " + pod.uuid().str(),
+                                  {.bytes = schema::kMaxPodManifestBytes});
+  cli::print((options.pretty ? dumpPretty(manifest) : dumpLine(manifest)) + "\n");
   return 0;
 }
 
@@ -278,11 +275,11 @@ cli::Subcommand catManifestCommand() {
           "  actool cat-manifest 5bc080ca",
       .setup =
           [](cli::Options& app, cli::Globals& globals) {
-            const auto uuid = std::make_shared<std::string>();
-            const auto file = std::make_shared<std::string>();
-            app.add("UUID", *uuid, "the pod's UUID or the beginning of it");
-            app.add("--uuid-file", *file, "read the UUID from a file");
-            return [uuid, file, &globals] { return catManifest(globals, *uuid, *file); };
+            const auto options = std::make_shared<CatOptions>();
+            app.add("UUID", options->uuid, "the pod's UUID or the beginning of it");
+            app.add("--uuid-file", options->uuidFile, "read the UUID from a file");
+            app.flag("--pretty-print", options->pretty, "indent the JSON (the default)");
+            return [options, &globals] { return catManifest(globals, *options); };
           },
   };
 }

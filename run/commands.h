@@ -12,6 +12,11 @@ inline PodsLayout podsOf(const cli::Globals& globals) {
 }
 
 cli::Subcommand podRunCommand();
+cli::Subcommand prepareCommand();
+cli::Subcommand runPreparedCommand();
+cli::Subcommand enterCommand();
+cli::Subcommand exportCommand();
+cli::Subcommand configCommand();
 cli::Subcommand listCommand();
 cli::Subcommand statusCommand();
 cli::Subcommand catManifestCommand();

@@ -76,7 +76,7 @@ PullPolicy parsePullPolicy(std::string_view word) {
                    "it is one of new, update and never");
 }
 
-schema::ImageId Images::find(std::string_view text) {
+schema::ImageId Images::find(std::string_view text, const std::string& signature) {
   const record::ImageArg argument = record::parseImageArg(text);
   if (const auto* prefix = std::get_if<schema::ImageIdPrefix>(&argument)) {
     return store_.resolve(*prefix);
@@ -88,7 +88,7 @@ schema::ImageId Images::find(std::string_view text) {
                           "--pull-policy=never keeps it from being fetched");
     }
   }
-  return fetch(text);
+  return fetch(text, signature);
 }
 
 std::optional<schema::ImageId> Images::resolve(std::string_view text) {
@@ -107,16 +107,16 @@ std::optional<schema::ImageId> Images::resolve(std::string_view text) {
   return image->id;
 }
 
-schema::ImageId Images::fetch(std::string_view text) {
+schema::ImageId Images::fetch(std::string_view text, const std::string& signature) {
   if (policy_ == PullPolicy::never) {
     throw NotFoundError(fmt::format("{} is not in the store", printable(text)),
                         "--pull-policy=never keeps it from being fetched");
   }
   const std::string policy = policy_ == PullPolicy::update ? "update" : "new";
+  std::vector<std::string> arguments{"--format=id", "--pull-policy=" + policy, std::string(text)};
+  if (!signature.empty()) arguments.push_back("--signature=" + signature);
   const CommandResult result =
-      runCommand(cli::toolCommand("actool-fetch", globals_,
-                                  {"--format=id", "--pull-policy=" + policy, std::string(text)}),
-                 kMaxAnswer);
+      runCommand(cli::toolCommand("actool-fetch", globals_, arguments), kMaxAnswer);
   if (!result.status.ok()) {
     throw Error(
         fmt::format("fetching {}: actool-fetch {}", printable(text), result.status.describe()), {},

@@ -33,10 +33,11 @@ class Images {
   const cas::StoreReader& store() const { return store_; }
 
   // An image ID or prefix is looked up in the store, with no other process. A name is resolved
-  // by `actool-image resolve`, and fetched as the policy says; everything else is fetched.
-  schema::ImageId find(std::string_view text);
+  // by `actool-image resolve`, and fetched as the policy says; everything else is fetched, with
+  // `signature`, a file or URL, when it is not empty.
+  schema::ImageId find(std::string_view text, const std::string& signature = "");
   // For a file or URL that is fetched in any case (a stage1's location).
-  schema::ImageId fetch(std::string_view text);
+  schema::ImageId fetch(std::string_view text, const std::string& signature = "");
   // In the store, by `actool-image resolve`; nothing when it is not there.
   std::optional<schema::ImageId> resolve(std::string_view text);
 

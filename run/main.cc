@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
       argc, argv,
       {.program = "actool-run",
        .summary = "Runs pods and looks after them",
-       .subcommands = {podRunCommand(), listCommand(), statusCommand(), catManifestCommand(),
-                       stopCommand(), rmCommand(), gcCommand()}});
+       .subcommands = {podRunCommand(), prepareCommand(), runPreparedCommand(), listCommand(),
+                       statusCommand(), catManifestCommand(), enterCommand(), exportCommand(),
+                       configCommand(), stopCommand(), rmCommand(), gcCommand()}});
 }

@@ -10,6 +10,7 @@
 //     appsinfo/<app>/manifest                 the image's manifest, bytes as in the image
 //     appsinfo/<app>/tree                     absolute path of what the app lies on:
 //                                             <store>/trees/<key>/erofs or .../rootfs
+//     trees-copied                            empty; `prepare --no-overlay` has copied the trees
 //     stage1/manifest                         the stage1's image manifest
 //     stage1/tree                             absolute path of the stage1's own root, the lower
 //                                             layer of the overlay; absent when it was copied
@@ -68,6 +69,7 @@ class PodLayout {
   const Path& dir() const { return dir_; }
   Path manifest() const { return dir_ / "pod"; }
   Path created() const { return dir_ / "pod-created"; }
+  Path copiedMark() const { return dir_ / "trees-copied"; }
   Path pid() const { return dir_ / "pid"; }
   Path ppid() const { return dir_ / "ppid"; }
   Path appInfoDir(const schema::AcName& app) const { return dir_ / "appsinfo" / app.str(); }

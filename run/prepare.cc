@@ -65,7 +65,7 @@ void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage
   for (const AppSource& app : apps) {
     makeDirs(layout.appInfoDir(app.name), 0755);
     writeFilePlain(layout.appManifest(app.name), app.imageManifest);
-    writeFilePlain(layout.appTreeFile(app.name), app.root.tree.string() + "\n");
+    writeTreeFile(pod, app);
     makeDirs(layout.appRootfs(app.name), 0755);
     makeDirs(layout.appUpper(app.name), 0755);
     makeDirs(layout.appWork(app.name), 0700);
@@ -84,6 +84,10 @@ void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage
     for (const schema::Mount& mount : app.mounts)
       if (mount.appVolume) makeEmptyVolume(layout, *mount.appVolume);
   }
+}
+
+void writeTreeFile(const Pod& pod, const AppSource& app) {
+  writeFilePlain(pod.layout().appTreeFile(app.name), app.root.tree.string() + "\n");
 }
 
 void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSource>& apps,

@@ -27,6 +27,9 @@ void writePodManifest(const Pod& pod, const schema::PodManifest& manifest);
 void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
                 const std::vector<AppSource>& apps);
 
+// The part of it that says on which tree an app lies.
+void writeTreeFile(const Pod& pod, const AppSource& app);
+
 // Mounts (or, where overlay is not to be had or not `wanted`, copies) the stage1's and the apps'
 // trees. This process has a mount namespace of its own, the pod is in phase `run`.
 void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSource>& apps,

@@ -62,6 +62,11 @@ App makeApp(const PodOptions& pod, const AppPlan& plan,
   if (!options.user.empty()) app.user = options.user;
   if (!options.group.empty()) app.group = options.group;
   if (!options.workingDir.empty()) app.workingDirectory = options.workingDir;
+  if (!options.supplementaryGids.empty()) app.supplementaryGids = options.supplementaryGids;
+  for (const auto& [name, value] : options.userAnnotations)
+    app.extra["userAnnotations"][name] = value;
+  for (const auto& [name, value] : options.userLabels)
+    app.extra["userLabels"][name] = value;
 
   for (const std::string& entry : environment) {
     const std::size_t equals = entry.find('=');
@@ -160,6 +165,10 @@ PodManifest reify(const PodOptions& pod, const std::vector<AppPlan>& apps,
     };
     app.app = makeApp(pod, plan, environment);
     app.readOnlyRootFs = plan.options.readOnlyRootfs;
+    for (const auto& [name, value] : plan.options.annotations) {
+      app.annotations.set(
+          withContext("--annotation", [&] { return schema::AcIdentifier::parse(name); }), value);
+    }
     app.mounts = plan.options.mounts;
     for (const Mount& mount : pod.mounts) {
       const bool overridden = std::any_of(

@@ -9,6 +9,7 @@
 #include "core/base/strings.h"
 #include "core/cli/options.h"
 #include "core/cli/tool.h"
+#include "core/schema/members.h"
 
 namespace actool::run {
 namespace {
@@ -18,7 +19,18 @@ constexpr std::size_t kMaxEnvFile = 1 << 20;
 
 constexpr std::string_view kPodGroup = "Pod options";
 constexpr std::string_view kAppGroup = "App options, after the image they are for";
-constexpr std::string_view kCommand = "actool run";
+
+std::string commandOf(RunWords which) {
+  switch (which) {
+    case RunWords::prepare:
+      return "actool prepare";
+    case RunWords::runPrepared:
+      return "actool run-prepared";
+    case RunWords::run:
+      break;
+  }
+  return "actool run";
+}
 
 using Setter = std::function<void(const std::string&)>;
 
@@ -67,7 +79,8 @@ void addStage1Options(cli::Options& app, Stage1Request& request) {
   add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
 }
 
-void addPodOptions(cli::Options& app, PodOptions& pod) {
+// What makes the pod: for `run` and `prepare`.
+void addMakingOptions(cli::Options& app, PodOptions& pod) {
   const auto conflict = [&pod](const std::string& word) { pod.manifestConflicts.push_back(word); };
   const std::string group(kPodGroup);
   app.callFlag(
@@ -104,23 +117,11 @@ void addPodOptions(cli::Options& app, PodOptions& pod) {
       },
       "a volume for the apps' mount points", "NAME,kind=host|empty,...")
       .group(group);
-  app.call(
-         "--net",
-         [&pod](const std::string& value) {
-           checkNet(value);
-           pod.net = value;
-         },
-         "none (only loopback, the default) or host")
-      .group(group)
-      .typeName("=NET");
-  app.flag("--interactive", pod.interactive, "give the app this standard input; one app only")
-      .group(group);
   addOne(
       app, "--uuid-file-save",
       [&pod](const std::string& value) { pod.uuidFileSave = std::filesystem::absolute(value); },
       "write the pod's UUID to a file before it starts", "FILE")
       .group(group);
-  app.add("--hostname", pod.hostname, "the pod's host name").group(group);
   addOne(
       app, "--pod-manifest",
       [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
@@ -136,6 +137,40 @@ void addPodOptions(cli::Options& app, PodOptions& pod) {
       .group(group);
   app.flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
       .group(group);
+  app.callFlag(
+         "--store-only",
+         [&pod, conflict] {
+           pod.pullPolicy = PullPolicy::never;
+           conflict("--store-only");
+         },
+         "as --pull-policy=never (rkt's old name)")
+      .group(group);
+  app.callFlag(
+         "--no-store",
+         [&pod, conflict] {
+           pod.pullPolicy = PullPolicy::update;
+           conflict("--no-store");
+         },
+         "as --pull-policy=update (rkt's old name)")
+      .group(group);
+  addStage1Options(app, pod.stage1);
+}
+
+// What holds for one run of it: for `run` and `run-prepared`.
+void addRunningOptions(cli::Options& app, PodOptions& pod) {
+  const std::string group(kPodGroup);
+  app.call(
+         "--net",
+         [&pod](const std::string& value) {
+           checkNet(value);
+           pod.net = value;
+         },
+         "none (only loopback, the default) or host")
+      .group(group)
+      .typeName("=NET");
+  app.flag("--interactive", pod.interactive, "give the app this standard input; one app only")
+      .group(group);
+  app.add("--hostname", pod.hostname, "the pod's host name").group(group);
   addOne(
       app, "--ipc",
       [&pod](const std::string& value) {
@@ -160,7 +195,15 @@ void addPodOptions(cli::Options& app, PodOptions& pod) {
       },
       "host: the apps see the host's /etc/hosts", "MODE")
       .group(group);
-  addStage1Options(app, pod.stage1);
+}
+
+void addPodOptions(cli::Options& app, PodOptions& pod, RunWords which) {
+  if (which != RunWords::runPrepared) addMakingOptions(app, pod);
+  if (which != RunWords::prepare) addRunningOptions(app, pod);
+  if (which == RunWords::prepare) {
+    app.flag("--quiet", pod.quiet, "print nothing but the UUID, which is so in any case")
+        .group(std::string(kPodGroup));
+  }
 }
 
 void addMountOption(cli::Options& app, std::vector<schema::Mount>& mounts, std::string_view group) {
@@ -168,6 +211,24 @@ void addMountOption(cli::Options& app, std::vector<schema::Mount>& mounts, std::
       app, "--mount", [&mounts](const std::string& value) { mounts.push_back(parseMount(value)); },
       "mount a volume; before the first image: in all apps", "volume=NAME,target=PATH")
       .group(std::string(group));
+}
+
+void addPair(cli::Options& app, const std::string& name, std::map<std::string, std::string>& pairs,
+             const std::string& help) {
+  addEach(
+      app, name,
+      [&pairs, name](const std::string& value) {
+        const std::size_t equals = value.find('=');
+        if (equals == std::string::npos || equals == 0) {
+          throw UsageError(fmt::format("{}: '{}' is not NAME=VALUE", name, printable(value)));
+        }
+        if (!pairs.emplace(value.substr(0, equals), value.substr(equals + 1)).second) {
+          throw UsageError(
+              fmt::format("{}: '{}' is given twice", name, printable(value.substr(0, equals))));
+        }
+      },
+      help, "NAME=VALUE")
+      .group(std::string(kAppGroup));
 }
 
 void addAppOptions(cli::Options& app, AppOptions& options) {
@@ -208,34 +269,55 @@ void addAppOptions(cli::Options& app, AppOptions& options) {
       .group(group);
   app.flag("--readonly-rootfs", options.readOnlyRootfs, "mount the app's root read-only")
       .group(group);
+  addEach(
+      app, "--supplementary-gids",
+      [&options](const std::string& value) {
+        for (const std::string_view part : split(value, ',')) {
+          const auto number = parseUint(part);
+          if (!number || *number > schema::kMaxId) {
+            throw UsageError(
+                fmt::format("--supplementary-gids: '{}' is no group number", printable(part)));
+          }
+          options.supplementaryGids.push_back(static_cast<std::uint32_t>(*number));
+        }
+      },
+      "further groups instead of the image's", "NUMBER,...")
+      .group(group);
+  addOne(
+      app, "--signature", [&options](const std::string& value) { options.signature = value; },
+      "the signature of the image file or URL before it", "FILE")
+      .group(group);
+  addPair(app, "--annotation", options.annotations, "an annotation of the app");
+  addPair(app, "--user-annotation", options.userAnnotations, "a user annotation of the app");
+  addPair(app, "--user-label", options.userLabels, "a user label of the app");
   addMountOption(app, options.mounts, group);
 }
 
 // The options of one group of words.
 struct PodParser {
-  explicit PodParser(cli::Globals& globals, PodOptions& pod) : app(std::string(kCommand)) {
+  PodParser(cli::Globals& globals, PodOptions& pod, RunWords which) : app(commandOf(which)) {
     globals.addTo(app);
-    addPodOptions(app, pod);
-    addMountOption(app, pod.mounts, kPodGroup);
+    addPodOptions(app, pod, which);
+    if (which != RunWords::runPrepared) addMountOption(app, pod.mounts, kPodGroup);
   }
   cli::Options app;
   std::vector<std::string> words;
 };
 
 struct AppParser {
-  explicit AppParser(AppOptions& options) : app(std::string(kCommand)) {
-    addAppOptions(app, options);
+  AppParser(AppOptions& options, RunWords which) : app(commandOf(which)) {
+    if (which != RunWords::runPrepared) addAppOptions(app, options);
   }
   cli::Options app;
   std::vector<std::string> words;
 };
 
-std::vector<std::string> allOptionNames() {
+std::vector<std::string> allOptionNames(RunWords which) {
   cli::Globals globals;
   PodOptions pod;
   AppOptions options;
-  PodParser podParser(globals, pod);
-  AppParser appParser(options);
+  PodParser podParser(globals, pod, which);
+  AppParser appParser(options, which);
   std::vector<std::string> names;
   for (const cli::Options* parser : {&podParser.app, &appParser.app}) {
     for (const cli::OptionText& option : parser->texts())
@@ -248,8 +330,11 @@ std::vector<std::string> allOptionNames() {
 // The walk over the words: it only decides to whom each belongs; Options reads the values.
 class Walker {
  public:
-  Walker(cli::Globals& globals, RunRequest& request)
-      : request_(request), pod_(globals, request.pod) {}
+  Walker(cli::Globals& globals, RunRequest& request, RunWords which)
+      : request_(request),
+        which_(which),
+        pod_(globals, request.pod, which),
+        appOptions_(unused_, which) {}
 
   void walk(const std::vector<std::string>& words) {
     bool inArgs = false;
@@ -279,7 +364,7 @@ class Walker {
   }
 
   void finish() {
-    pod_.app.parse(pod_.words, kCommand);
+    pod_.app.parse(pod_.words, commandOf(which_));
     for (std::size_t i = 0; i < request_.apps.size(); ++i)
       parseApp(request_.apps[i].options, appWords_[i]);
     if (!request_.withoutImage) return;
@@ -293,9 +378,9 @@ class Walker {
   }
 
  private:
-  static void parseApp(AppOptions& options, const std::vector<std::string>& words) {
-    AppParser parser(options);
-    parser.app.parse(words, kCommand);
+  void parseApp(AppOptions& options, const std::vector<std::string>& words) const {
+    AppParser parser(options, which_);
+    parser.app.parse(words, commandOf(which_));
   }
 
   void beginApp(const std::string& image) {
@@ -326,10 +411,11 @@ class Walker {
     const bool toApp = ofApp != nullptr && (ofPod == nullptr || !request_.apps.empty());
     const cli::Option* option = toApp ? ofApp : ofPod;
     if (option == nullptr) {
-      const std::optional<std::string> near = nearest(name, allOptionNames());
-      throw UsageError(fmt::format("there is no option {}", printable(name)),
-                       near ? "did you mean " + *near + "?"
-                            : "options of the app itself go after '--'; see actool run --help");
+      const std::optional<std::string> near = nearest(name, allOptionNames(which_));
+      throw UsageError(
+          fmt::format("there is no option {}", printable(name)),
+          near ? "did you mean " + *near + "?"
+               : "options of the app itself go after '--'; see " + commandOf(which_) + " --help");
     }
     std::vector<std::string>& target = toApp ? currentWords() : pod_.words;
     if (name == "--net" && equals == std::string::npos) checkNet("default");
@@ -352,9 +438,10 @@ class Walker {
   }
 
   RunRequest& request_;
+  RunWords which_;
   PodParser pod_;
   AppOptions unused_;
-  AppParser appOptions_{unused_};  // to look names up in
+  AppParser appOptions_;  // to look names up in
   std::vector<std::vector<std::string>> appWords_;
   std::vector<std::string> withoutImageWords_;
   bool argsGiven_ = false;
@@ -413,9 +500,9 @@ std::vector<schema::EnvVar> parseEnvFile(const Path& path) {
   return variables;
 }
 
-RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words) {
+RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words, RunWords which) {
   RunRequest request;
-  Walker walker(globals, request);
+  Walker walker(globals, request, which);
   walker.walk(words);
   walker.finish();
   const PodOptions& pod = request.pod;
@@ -436,12 +523,12 @@ RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words
   return request;
 }
 
-void describeRunOptions(cli::Options& app) {
+void describeRunOptions(cli::Options& app, RunWords which) {
   // Help is printed from the options; what they would store into only has to live as long.
   const auto pod = std::make_shared<PodOptions>();
   const auto options = std::make_shared<AppOptions>();
-  addPodOptions(app, *pod);
-  addAppOptions(app, *options);
+  addPodOptions(app, *pod, which);
+  if (which != RunWords::runPrepared) addAppOptions(app, *options);
   app.keep(pod);
   app.keep(options);
 }

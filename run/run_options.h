@@ -8,6 +8,8 @@
 // takes its value only after "=", as with rkt.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -37,6 +39,11 @@ struct AppOptions {
   bool readOnlyRootfs = false;
   std::vector<schema::EnvVar> environment;
   std::vector<schema::Mount> mounts;
+  std::vector<std::uint32_t> supplementaryGids;  // empty: the image's
+  std::string signature;                         // of the image, a file or URL
+  std::map<std::string, std::string> annotations;
+  std::map<std::string, std::string> userAnnotations;
+  std::map<std::string, std::string> userLabels;
 };
 
 struct AppRequest {
@@ -67,6 +74,7 @@ struct PodOptions {
   std::string ipc;
   std::string dnsResolv = "default";
   std::string dnsHosts = "default";
+  bool quiet = false;  // of prepare; nothing depends on it
   Stage1Request stage1;
   // Words that --pod-manifest excludes, as typed, for its error.
   std::vector<std::string> manifestConflicts;
@@ -79,11 +87,16 @@ struct RunRequest {
   std::optional<AppOptions> withoutImage;
 };
 
+// Whose command line it is. `prepare` has the options that make a pod, `run-prepared` those
+// that hold for its run (and takes the pod's UUID where the others take images), `run` both.
+enum class RunWords { run, prepare, runPrepared };
+
 // Parses; `globals` gets its options but is not settled. Throws UsageError.
-RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words);
+RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words,
+                    RunWords which = RunWords::run);
 
 // Adds every option to `app`, for --help.
-void describeRunOptions(cli::Options& app);
+void describeRunOptions(cli::Options& app, RunWords which = RunWords::run);
 
 // "NAME=value"; throws UsageError naming `option`.
 schema::EnvVar parseEnvVar(const std::string& text, std::string_view option);

@@ -189,25 +189,51 @@ Path stage1Tree(const PodLayout& pod) {
   return tree ? Path(std::string(trim(*tree))) : pod.stage1Rootfs();
 }
 
-std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view annotation,
-                                        const std::vector<std::string>& arguments) {
+namespace {
+
+// An entry point of a pod, ready to be executed from outside of the pod.
+struct Entry {
+  std::string program;
+  std::string mountPoint;  // empty: nothing to mount, the tree was copied
+  std::string mountOptions;
+};
+
+std::optional<Entry> findEntry(const PodLayout& pod, std::string_view annotation) {
   const std::optional<std::string> entryPoint = Stage1Manifest::ofPod(pod).entryPoint(annotation);
   if (!entryPoint) return std::nullopt;
   const Path tree = stage1Tree(pod);
-  const std::string program = (pod.stage1Rootfs() / resolveEntryPoint(tree, *entryPoint)).string();
-  const std::string mountPoint = pod.stage1Rootfs().string();
-  const std::string options = readOnlyOverlayOptions(pod.stage1Rootfs(), tree);
+  const bool overlaid = tree != pod.stage1Rootfs();
+  return Entry{(pod.stage1Rootfs() / resolveEntryPoint(tree, *entryPoint)).string(),
+               overlaid ? pod.stage1Rootfs().string() : std::string(),
+               readOnlyOverlayOptions(pod.stage1Rootfs(), tree)};
+}
+
+std::vector<char*> argumentVector(const std::string& program,
+                                  const std::vector<std::string>& arguments) {
   std::vector<char*> argv{const_cast<char*>(program.c_str())};  // execve(2) does not write there
   for (const std::string& argument : arguments)
     argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  return argv;
+}
+
+}  // namespace
+
+std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view annotation,
+                                        const std::vector<std::string>& arguments) {
+  const std::optional<Entry> entry = findEntry(pod, annotation);
+  if (!entry) return std::nullopt;
+  const std::string& program = entry->program;
+  const std::vector<char*> argv = argumentVector(program, arguments);
   log::debug("running {}", program);
 
   Pipe report = makePipe();
-  const bool overlaid = tree != pod.stage1Rootfs();
-  const EntryPlan plan{pod.dir().c_str(), overlaid ? mountPoint.c_str() : nullptr,
-                       options.c_str(),   program.c_str(),
-                       argv.data(),       report.write.get()};
+  const EntryPlan plan{pod.dir().c_str(),
+                       entry->mountPoint.empty() ? nullptr : entry->mountPoint.c_str(),
+                       entry->mountOptions.c_str(),
+                       program.c_str(),
+                       argv.data(),
+                       report.write.get()};
   const pid_t child = ::fork();
   if (child < 0) throwErrno("starting " + program);
   if (child == 0) runEntryChild(plan);
@@ -225,6 +251,26 @@ std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view a
   }
   if (WIFSIGNALED(status)) return ExitStatus{true, WTERMSIG(status)};
   return ExitStatus{false, WEXITSTATUS(status)};
+}
+
+void execEntryPoint(const PodLayout& pod, std::string_view annotation,
+                    const std::vector<std::string>& arguments) {
+  const std::optional<Entry> entry = findEntry(pod, annotation);
+  if (!entry) {
+    throw Error(fmt::format("the pod's stage1 has no entry point {}", annotation),
+                "run the pod with a stage1 that has it, as native");
+  }
+  if (!entry->mountPoint.empty()) {
+    enterMountNamespace();
+    const int error = mountReadOnlyOverlay(entry->mountPoint.c_str(), entry->mountOptions.c_str());
+    if (error != 0) throw SystemError(error, "mounting the stage1 of " + pod.dir().string());
+  }
+  if (::chdir(pod.dir().c_str()) != 0) throwErrno("entering " + pod.dir().string());
+  ::signal(SIGPIPE, SIG_DFL);
+  const std::vector<char*> argv = argumentVector(entry->program, arguments);
+  log::debug("executing {} {}", entry->program, join(arguments, " "));
+  ::execve(entry->program.c_str(), argv.data(), environ);
+  throwErrno("executing the stage1's " + entry->program);
 }
 
 }  // namespace actool::run

@@ -80,4 +80,9 @@ Path stage1Tree(const PodLayout& pod);
 std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view annotation,
                                         const std::vector<std::string>& arguments);
 
+// Becomes an entry point for a running pod, in a mount namespace as above, in the pod's directory,
+// with this process's standard input and output. Throws Error when the stage1 has none.
+[[noreturn]] void execEntryPoint(const PodLayout& pod, std::string_view annotation,
+                                 const std::vector<std::string>& arguments);
+
 }  // namespace actool::run

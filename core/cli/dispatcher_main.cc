@@ -13,6 +13,7 @@
 #include "core/cli/globals.h"
 #include "core/cli/man_page.h"
 #include "core/cli/options.h"
+#include "core/cli/rkt_names.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
 
@@ -62,7 +63,7 @@ std::string dispatcherManPage() {
   throwErrno("starting " + program.string());
 }
 
-int run(std::vector<std::string> arguments) {
+int run(std::vector<std::string> arguments, bool asRkt) {
   if (arguments.size() == 1 && arguments[0] == "--list-tools") {
     for (const std::string& name : listTools())
       print(name + "\n");
@@ -81,8 +82,13 @@ int run(std::vector<std::string> arguments) {
   if (!options.parse(std::move(arguments), "actool")) return 0;
   std::vector<std::string> rest = options.rest();
   if (rest.empty()) throw UsageError("which subcommand?", "see actool --help");
+  if (asRkt) rest = fromRkt(std::move(rest));
   std::string word = rest.front();
   rest.erase(rest.begin());
+  if (word == "version") {
+    print(versionText());
+    return 0;
+  }
   if (word == "help") {
     if (rest.empty()) {
       print(options.help());
@@ -103,7 +109,8 @@ int run(std::vector<std::string> arguments) {
 int main(int argc, char** argv) {
   actool::log::setProgram("actool");
   try {
-    return actool::cli::run({argv + std::min(argc, 1), argv + argc});
+    const bool asRkt = argc > 0 && actool::Path(argv[0]).filename() == "rkt";
+    return actool::cli::run({argv + std::min(argc, 1), argv + argc}, asRkt);
   } catch (const actool::Error& error) {
     actool::log::error("{}", error.what());
     return static_cast<int>(error.code());

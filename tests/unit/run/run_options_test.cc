@@ -1,5 +1,6 @@
 #include "run/run_options.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -180,6 +181,46 @@ TEST(RunOptions, EnvironmentFiles) {
   writeFilePlain(file, "A=1\nB\n");
   EXPECT_EQ(refusedWords({"--set-env-file=" + file.string(), "a.com/x"}),
             file.string() + ":2: 'B' is not NAME=VALUE");
+}
+
+TEST(RunOptions, EachCommandHasItsOwn) {
+  const auto refused = [](RunWords which, const Words& words) -> std::string {
+    cli::Globals globals;
+    try {
+      parseRun(globals, words, which);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  EXPECT_THAT(refused(RunWords::prepare, {"--hostname=x", "a.com/x"}),
+              testing::HasSubstr("there is no option --hostname"));
+  EXPECT_THAT(refused(RunWords::runPrepared, {"--volume=v,kind=empty", "uuid"}),
+              testing::HasSubstr("there is no option --volume"));
+  EXPECT_THAT(refused(RunWords::run, {"--quiet", "a.com/x"}),
+              testing::HasSubstr("there is no option --quiet"));
+  cli::Globals globals;
+  const RunRequest request =
+      parseRun(globals, {"--hostname", "h", "5bc080ca"}, RunWords::runPrepared);
+  ASSERT_EQ(request.apps.size(), 1u);
+  EXPECT_EQ(request.apps[0].image, "5bc080ca");
+  EXPECT_EQ(request.pod.hostname, "h");
+}
+
+TEST(RunOptions, AnnotationsLabelsAndGroups) {
+  const RunRequest request =
+      parse({"a.com/x", "--user-label=a=b=c", "--user-annotation=d=", "--annotation=e=f",
+             "--supplementary-gids=1,2", "--supplementary-gids=3", "--signature=x.asc"});
+  const AppOptions& options = request.apps.at(0).options;
+  EXPECT_EQ(options.userLabels.at("a"), "b=c");
+  EXPECT_EQ(options.userAnnotations.at("d"), "");
+  EXPECT_EQ(options.annotations.at("e"), "f");
+  EXPECT_EQ(options.supplementaryGids, (std::vector<std::uint32_t>{1, 2, 3}));
+  EXPECT_EQ(options.signature, "x.asc");
+  EXPECT_THAT(refusedWords({"a.com/x", "--user-label=a=b", "--user-label=a=c"}),
+              testing::HasSubstr("'a' is given twice"));
+  EXPECT_THAT(refusedWords({"a.com/x", "--supplementary-gids=1,-2"}),
+              testing::HasSubstr("'-2' is no group number"));
 }
 
 }  // namespace

@@ -1,0 +1,67 @@
+#include "run/pod_wait.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+
+namespace actool::run {
+namespace {
+
+// Between the start of a pod and its PID there are some milliseconds.
+constexpr auto kPidPatience = std::chrono::seconds(5);
+constexpr auto kWaitInterval = std::chrono::milliseconds(20);
+
+}  // namespace
+
+Pod foundAgain(const PodsLayout& pods, const Pod& pod) {
+  return Pod::find(pods, pod.uuid().str());
+}
+
+Pod waitReady(const PodsLayout& pods, Pod pod, std::optional<std::chrono::milliseconds> timeout) {
+  const auto start = std::chrono::steady_clock::now();
+  while (!pod.pid()) {
+    const PodState state = pod.state();
+    if (state != PodState::preparing && state != PodState::prepared && state != PodState::running &&
+        state != PodState::embryo) {
+      throw Error(fmt::format("pod {} will not get ready: it is {}", pod.uuid().str(),
+                              podStateName(state)));
+    }
+    if (timeout && std::chrono::steady_clock::now() - start >= *timeout) {
+      throw Error(fmt::format("pod {} did not get ready in time", pod.uuid().str()));
+    }
+    std::this_thread::sleep_for(kWaitInterval);
+    pod = foundAgain(pods, pod);
+  }
+  return pod;
+}
+
+Pod findRunning(const PodsLayout& pods, std::string_view uuidOrPrefix) {
+  Pod pod = Pod::find(pods, uuidOrPrefix);
+  if (pod.state() != PodState::running) {
+    throw Error(fmt::format("pod {} is not running, it is {}", pod.uuid().str(),
+                            podStateName(pod.state())));
+  }
+  return waitReady(pods, std::move(pod), kPidPatience);
+}
+
+const schema::RuntimeApp& chooseApp(const schema::PodManifest& manifest, std::string_view name) {
+  std::vector<std::string> names;
+  for (const schema::RuntimeApp& app : manifest.apps) {
+    if (app.name.str() == name) return app;
+    names.push_back(app.name.str());
+  }
+  if (!name.empty()) {
+    throw NotFoundError(fmt::format("the pod has no app '{}'", printable(name)),
+                        "its apps are " + join(names, ", "));
+  }
+  if (manifest.apps.size() != 1) {
+    throw UsageError(fmt::format("the pod has {} apps", manifest.apps.size()),
+                     "choose one with --app: " + join(names, ", "));
+  }
+  return manifest.apps.front();
+}
+
+}  // namespace actool::run
