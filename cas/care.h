@@ -39,6 +39,11 @@ void verifyTar(const StoreLayout& layout, const schema::ImageId& id);
 // A blob against its digest. TrustError that calls it `what`.
 void verifyBlob(const StoreLayout& layout, const Digest& digest, std::string_view what);
 
+// The file as distributed, which has to be there, against its digest and, where there is a
+// signature, against that. The good signers, none when there is no signature. TrustError as below.
+std::vector<trust::Signer> verifyDistributed(const StoreLayout& layout, const StoredImage& image,
+                                             trust::SignatureVerifier& verifier);
+
 // Reads the image's files anew: the tar against the ID, the manifest against the tar, metadata
 // that is mounted against what the tars make, the file as distributed against its digest and, where
 // there is a signature, against that and today's keystore. TrustError naming the first thing that
@@ -76,8 +81,9 @@ struct GcReport {
   std::vector<GcItem> items;
 };
 
-// Takes no image away but by a quota (gc_quota.h), nor a tree that an image or a pod refers to, nor
-// what a running process works in.
+// Images go by the quotas of the layout's namespace only (gc_quota.h). Of what is everybody's,
+// nothing goes that an image or a pod of any namespace refers to, or in which a running process
+// works.
 GcReport collectGarbage(const StoreLayout& layout, const GcOptions& options, const Clock& clock);
 
 struct FsckOptions {
@@ -88,22 +94,22 @@ struct FsckOptions {
 
 struct FsckReport {
   std::uint64_t images = 0;
-  std::vector<std::string> broken;   // one line for each image that is not whole
-  std::vector<std::string> mended;   // a line for each thing that was put right, by `repair` only
-  std::uint64_t quarantined = 0;     // of the broken ones, by `repair` only
-  std::vector<StoredImage> lost;     // those of which it is known what they were
-  std::vector<std::string> foreign;  // files that are none of ours, below the store
+  std::vector<std::string> broken;    // one line for each image that is not whole
+  std::vector<std::string> mended;    // a line for each thing that was put right, by `repair` only
+  std::uint64_t quarantined = 0;      // of the broken ones, by `repair` only
+  std::vector<NamespacedImage> lost;  // those of which it is known what they were
+  std::vector<std::string> foreign;   // files that are none of ours, below the store
   std::uint64_t entriesAdded = 0;
   std::uint64_t entriesRemoved = 0;
   bool indexReplaced = false;                // it could not be opened
   std::vector<std::string> metadataDropped;  // as dropBadMetadata() says
 };
 
-// Reads all bytes of all images (fsck_image.h), without the store's lock. Then, under it, makes
-// the index what the images' files say, whatever state it is in; broken images are left out of it.
-// Metadata that must not be mounted is removed. With `repair`, what follows from other files is
-// mended, images that stay broken go to the quarantine (quarantine.h), and links that lead nowhere
-// are removed. Foreign files are left alone.
+// Reads all bytes of all images of all namespaces (fsck_image.h), without the store's lock. Then,
+// under it, makes the index what the images' files say, whatever state it is in; broken images are
+// left out of it. Metadata that must not be mounted is removed. With `repair`, what follows from
+// other files is mended, images that stay broken go to the quarantine (quarantine.h), and links
+// that lead nowhere are removed. Foreign files are left alone.
 FsckReport checkStore(const StoreLayout& layout, const FsckOptions& options = {});
 
 }  // namespace actool::cas

@@ -79,7 +79,7 @@ VerifyOne contentVerifier(const StoreLayout& layout) {
 }
 
 VerifyOne fullVerifier(const StoreLayout& layout, const cli::Globals& globals) {
-  const auto keystore = std::make_shared<trust::Keystore>(globals.configDirs());
+  const auto keystore = std::make_shared<trust::Keystore>(globals.trustDirs());
   const std::shared_ptr<trust::SignatureVerifier> verifier =
       trust::makeOpenPgpVerifier(keystore->list());
   return [layout, keystore, verifier](const StoredImage& image) -> std::string {
@@ -219,8 +219,14 @@ int fsck(bool repair, const cli::Globals& globals) {
     log::warn("removed metadata that is made again when it is needed: {}", line);
   for (const auto& file : report.foreign)
     log::warn("{} is not of the store; it is left alone", printable(file));
-  for (const auto& image : report.lost)
-    cli::print(refetchLine(image) + "\n");
+  for (const auto& [ns, image] : report.lost) {
+    if (ns == globals.ns) {
+      cli::print(refetchLine(image) + "\n");
+    } else {
+      log::warn("lost in namespace {}: get it again with 'actool --namespace={} fetch {}'",
+                ns.str(), ns.str(), schema::AppRef(image.name, image.labels).str());
+    }
+  }
   log::info("{} images, {} of them broken; {} index entries added, {} removed{}", report.images,
             report.broken.size(), report.entriesAdded, report.entriesRemoved,
             report.indexReplaced ? "; the index was made anew" : "");

@@ -146,9 +146,8 @@ StoredImage Catalog::resolve(std::string_view argument) const {
   }
   if (const auto* ref = std::get_if<schema::AppRef>(&parsed)) {
     if (auto image = match(*ref)) return std::move(*image);
-    throw NotFoundError(
-        fmt::format("no image {} in the store {}", ref->str(), store_.layout().dir().string()),
-        "fetch it, or see 'actool image list'");
+    throw NotFoundError(fmt::format("no image {} in {}", ref->str(), store_.layout().describe()),
+                        "fetch it, or see 'actool image list'");
   }
   throw UsageError(fmt::format("'{}' names no image of the store", printable(argument)),
                    "give a name with labels, an image ID or the beginning of one");

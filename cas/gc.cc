@@ -21,12 +21,18 @@ class Collector {
       : layout_(layout), options_(options), now_(clock.now()), writer_(layout) {}
 
   GcReport run() {
-    if (!options_.dryRun) dropLeases(layout_, now_);
+    if (!options_.dryRun) {
+      for (const auto& ns : writer_.namespaces())
+        dropLeases(layout_.in(ns), now_);
+    }
     collectImages();
     if (options_.dropDistributed) dropDistributed();
     collectScratch();
     collectIngests();
-    if (!options_.dryRun) report_.bytes += collectBundles(layout_, now_ - options_.grace);
+    if (!options_.dryRun) {
+      for (const auto& ns : writer_.namespaces())
+        report_.bytes += collectBundles(layout_.in(ns), now_ - options_.grace);
+    }
     collectBlobs();
     collectTrees();
     return report_;
@@ -62,12 +68,25 @@ class Collector {
     std::vector<schema::ImageId> ids;
     for (auto& item : imagesOverQuota(writer_, options_, now_)) {
       ids.push_back(schema::ImageId::parse(item.name));
+      item.bytes -= std::min(item.bytes, sharedBytes(ids.back()));
       report_.bytes += item.bytes;
       report_.items.push_back(std::move(item));
     }
     report_.images = ids.size();
     going_ = {ids.begin(), ids.end()};
-    if (!options_.dryRun) writer_.remove(ids);
+    if (!options_.dryRun) writer_.remove(ids, "gc");
+  }
+
+  // Of the image's blobs those that another namespace goes on needing.
+  std::uint64_t sharedBytes(const schema::ImageId& id) const {
+    if (writer_.namespaces().size() < 2) return 0;
+    std::uint64_t bytes = 0;
+    const auto image = writer_.record(id);
+    for (const Digest& blob : image ? blobsOf(*image) : std::vector<Digest>{}) {
+      if (!writer_.isNeededElsewhere(blob)) continue;
+      bytes += blob == id.tarDigest() ? image->tarSize : image->distributed.size;
+    }
+    return bytes;
   }
 
   void dropDistributed() {
@@ -127,21 +146,26 @@ class Collector {
     }
   }
 
-  // Trees by their names that an image links to or a pod lies on.
+  // Trees by their names that an image links to or a pod lies on, in any namespace.
   std::set<std::string> neededTrees() const {
     std::set<std::string> needed;
-    for (const auto& id : writer_.reader().ids()) {
-      if (going_.contains(id)) continue;  // of a dry run
-      if (auto key = writer_.reader().linkedTree(id)) needed.insert(std::move(*key));
-    }
-    for (const auto& phase : listDir(layout_.podsDir())) {
-      const Path phaseDir = layout_.podsDir() / phase;
-      if (!std::filesystem::is_directory(phaseDir)) continue;
-      for (const auto& uuid : listDir(phaseDir)) {
-        addPodTrees(phaseDir / uuid, needed);
-      }
-    }
+    for (const auto& ns : writer_.namespaces())
+      addTrees(StoreReader(layout_.in(ns)), needed);
     return needed;
+  }
+
+  void addTrees(const StoreReader& reader, std::set<std::string>& needed) const {
+    const bool own = reader.layout().ns() == layout_.ns();
+    for (const auto& id : reader.ids()) {
+      if (own && going_.contains(id)) continue;  // of a dry run
+      if (auto key = reader.linkedTree(id)) needed.insert(std::move(*key));
+    }
+    const Path pods = reader.layout().podsDir();
+    for (const auto& phase : listDir(pods)) {
+      if (!std::filesystem::is_directory(pods / phase)) continue;
+      for (const auto& uuid : listDir(pods / phase))
+        addPodTrees(pods / phase / uuid, needed);
+    }
   }
 
   // A pod's files hold absolute paths in trees: trees/<key>/rootfs or trees/<key>/erofs

@@ -14,6 +14,11 @@ cli::Subcommand ingestSubcommand();
 cli::Subcommand listSubcommand();
 cli::Subcommand resolveSubcommand();
 cli::Subcommand remoteSubcommand();
+// why, by whom and from where an image is here.
+cli::Subcommand whySubcommand();
+// The audit log, and the namespaces.
+cli::Subcommand logSubcommand();
+cli::Subcommand namespacesSubcommand();
 // cat-manifest, export, extract, render.
 std::vector<cli::Subcommand> contentSubcommands();
 // lease add, list, rm.
@@ -22,7 +27,7 @@ std::vector<cli::Subcommand> leaseSubcommands();
 std::vector<cli::Subcommand> careSubcommands();
 
 inline StoreLayout storeOf(const cli::Globals& globals) {
-  return StoreLayout(globals.dir);
+  return StoreLayout(globals.dir, globals.ns);
 }
 
 }  // namespace actool::cas

@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
                             std::make_move_iterator(more.end()));
   };
   add({cas::ingestSubcommand(), cas::listSubcommand(), cas::resolveSubcommand(),
-       cas::remoteSubcommand()});
+       cas::remoteSubcommand(), cas::whySubcommand(), cas::logSubcommand(),
+       cas::namespacesSubcommand()});
   add(cas::contentSubcommands());
   add(cas::careSubcommands());
   add(cas::leaseSubcommands());

@@ -8,7 +8,10 @@
 #include <memory>
 #include <utility>
 
+#include "cas/audit_events.h"
+#include "cas/fsck_image.h"
 #include "cas/inflate.h"
+#include "cas/person.h"
 #include "cas/render_store.h"
 #include "cas/verified.h"
 #include "core/base/clock.h"
@@ -52,8 +55,23 @@ void checkRequested(const IngestRequest& request, const schema::ImageId& id,
   }
 }
 
-void noteRequest(const IngestRequest& request, StoredImage& image) {
+// How bytes came that were in the store already.
+std::string viaStore(const std::string& via) {
+  return via.substr(0, via.find(':')) + ":store";
+}
+
+// What is asked for now, and why it is let in, by `decision` if there is one.
+void noteRequest(const IngestRequest& request, const std::string& via,
+                 const std::optional<trust::TrustDecision>& decision, StoredImage& image) {
   const auto now = systemClock().now();
+  Import note{.at = preciseTime(now), .by = thisPerson(), .via = via, .source = request.source};
+  if (request.requested) note.requested = request.requested->str();
+  if (decision) {
+    note.fingerprint = decision->signer.fingerprint;
+    note.trustRule = decision->key.rule.str();
+    note.keyFile = decision->key.path.string();
+  }
+  image.noteImport(std::move(note));
   if (request.requested) image.noteRequested({*request.requested, preciseTime(now)});
   if (!request.source.empty()) {
     image.noteSource({request.source, request.etag,
@@ -115,12 +133,46 @@ SignatureInfo signatureInfo(const std::string& signature, const trust::TrustDeci
                        .signingFingerprint = decision.signer.signingFingerprint,
                        .userId = decision.signer.userId,
                        .created = decision.signer.created,
-                       .trustRule = decision.key.rule.str()};
+                       .trustRule = decision.key.rule.str(),
+                       .keyFile = decision.key.path.string()};
+}
+
+// An image that was here already.
+void update(StoreWriter& writer, const StoredImage& image,
+            const std::optional<std::string>& signature = std::nullopt) {
+  if (signature) {
+    writer.update(image, *signature);
+  } else {
+    writer.update(image);
+  }
+  audit(writer.layout(), kImageTool, {importEvent(image, "known")}, AuditSync::yes);
+}
+
+// What was hashed is what has this name now, for every namespace that has the image.
+void stampTarOfAll(const StoreWriter& writer, const schema::ImageId& id) {
+  for (const auto& ns : writer.namespaces()) {
+    const StoreReader reader(writer.layout().in(ns));
+    if (reader.has(id)) stampTar(reader.layout(), id, lookOf(reader.layout().tarBlob(id)));
+  }
 }
 
 }  // namespace
 
 StoredImage Ingest::run(const IngestRequest& request, const IngestCallbacks& callbacks) const {
+  try {
+    return admit(request, callbacks);
+  } catch (const EarlyEndError&) {
+    throw;  // of bytes that did not all come nothing was said
+  } catch (const TrustError& error) {
+    Json details = {{"why", auditText(error.what())}, {"via", auditText(request.via)}};
+    if (request.requested) details["requested"] = auditText(request.requested->str());
+    if (!request.source.empty()) details["source"] = auditSource(request.source);
+    audit(layout_, kImageTool, {{kAuditRefuse, std::move(details)}}, AuditSync::yes);
+    throw;
+  }
+}
+
+StoredImage Ingest::admit(const IngestRequest& request, const IngestCallbacks& callbacks) const {
   if (!request.signature && !request.insecure) {
     throw TrustError("there is no signature",
                      "give one with --signature, or allow any bytes with --insecure-options=image");
@@ -146,29 +198,91 @@ StoredImage Ingest::run(const IngestRequest& request, const IngestCallbacks& cal
 }
 
 // The signature names the bytes: where the store has an image with this very signature, and the
-// file it is over, there is nothing to fetch. Trust is asked for anew, as keys expire.
+// file it is over, there is nothing to fetch. Trust is asked for anew: keys expire, and what
+// another namespace trusts is not ours to rely on. Of its image nothing is told before our own keys
+// and the bytes have agreed; to know an image ID is no way in.
 std::optional<StoredImage> Ingest::reuse(const IngestRequest& request) const {
   const Digest digest = digestOf(DigestAlgorithm::sha256, *request.signature);
-  auto image = StoreView(layout_).catalog().bySignature(digest);
-  if (!image || !image->distributed.kept) return std::nullopt;
-  const Path blob = layout_.blob(image->distributedBlob());
+  for (const auto& found : StoreView(layout_).bySignatureAnywhere(digest)) {
+    const auto decision = recheck(request, found.image);
+    if (!decision) continue;
+    if (found.ns != layout_.ns()) {
+      if (auto image = share(request, found, *decision)) return image;
+      continue;
+    }
+    StoreWriter writer(layout_);
+    auto image = writer.catalog().find(found.image.id);
+    if (!image) continue;  // removed meanwhile
+    image->signature = signatureInfo(*request.signature, *decision);
+    noteRequest(request, viaStore(request.via), decision, *image);
+    update(writer, *image);
+    return image;
+  }
+  return std::nullopt;
+}
+
+std::optional<trust::TrustDecision> Ingest::recheck(const IngestRequest& request,
+                                                    const StoredImage& image) const {
+  if (!image.distributed.kept) return std::nullopt;
+  const Digest digest = image.distributedBlob();
+  const Path blob = layout_.blob(digest);
   const UniqueFd fd = tryOpen(blob.string(), O_RDONLY);
   if (!fd) return std::nullopt;
   const auto session = verifier_->begin(*request.signature);
+  Hasher hasher(digest.algorithm());
   std::vector<std::byte> buffer(kReadBytes);
   while (const std::size_t got = readSome(fd.get(), buffer, blob.string())) {
-    session->update(std::span(buffer).first(got));
+    const auto bytes = std::span<const std::byte>(buffer).first(got);
+    session->update(bytes);
+    hasher.update(bytes);
+  }
+  if (hasher.finish() != digest) {
+    log::warn("{} is damaged: the image is fetched anew", blob.string());
+    return std::nullopt;
   }
   const trust::TrustDecision decision =
-      trust::requireTrusted(keystore_, trustedName(request, image->name), session->finish());
-  checkRequested(request, image->id, image->name, image->labels);
+      trust::requireTrusted(keystore_, trustedName(request, image.name), session->finish());
+  checkRequested(request, image.id, image.name, image.labels);
+  if (request.size && *request.size != image.distributed.size) {
+    throw TrustError(fmt::format("there are {} bytes instead of the {} that were announced",
+                                 image.distributed.size, *request.size));
+  }
+  return decision;
+}
 
+std::optional<StoredImage> Ingest::share(const IngestRequest& request, const NamespacedImage& found,
+                                         const trust::TrustDecision& decision) const {
+  const StoreReader from(layout_.in(found.ns));
+  const schema::ImageId& id = found.image.id;
   StoreWriter writer(layout_);
-  image = writer.catalog().find(image->id);
-  if (!image) return std::nullopt;  // removed meanwhile
-  image->signature = signatureInfo(*request.signature, decision);
-  noteRequest(request, *image);
-  writer.update(*image);
+  StoredImage image = found.image;
+  try {
+    // Under the lock: it may have been removed or broken since it was found.
+    image = readAgreeing(from, id);
+  } catch (const Error& error) {
+    log::debug("{}", error.what());
+    return std::nullopt;
+  }
+  // Of the bytes. All else that is known there is none of our business.
+  image.imported = preciseTime(systemClock().now());
+  image.signature = signatureInfo(*request.signature, decision);
+  image.requested.clear();
+  image.sources.clear();
+  image.imports.clear();
+  const auto known = writer.catalog().find(id);
+  if (known) {
+    image.imported = known->imported;
+    image.requested = known->requested;
+    image.sources = known->sources;
+    image.imports = known->imports;
+  }
+  noteRequest(request, viaStore(request.via), decision, image);
+  if (known) {
+    update(writer, image, request.signature);
+  } else {
+    writer.publish(image, from.manifestBytes(id), request.signature, "shared");
+  }
+  copyTarStamp(from.layout(), layout_, id);
   return image;
 }
 
@@ -226,6 +340,10 @@ StoredImage Ingest::commit(const IngestRequest& request, const PipelineResult& r
   }
 
   StoreWriter writer(layout_);
+  const auto placeBlobs = [&] {
+    if (wrapped) writer.addBlob(slot.data(), image.distributed.digest);
+    writer.addBlob(wrapped ? slot.tar() : slot.data(), image.id.tarDigest());
+  };
   auto known = writer.catalog().find(image.id);
   if (known) {
     // The same tar came before, perhaps wrapped otherwise or unsigned. The better
@@ -234,26 +352,28 @@ StoredImage Ingest::commit(const IngestRequest& request, const PipelineResult& r
         (image.signature && !known->signature) ||
         (!known->distributed.kept && image.signature.has_value() == known->signature.has_value());
     if (!better) {
-      noteRequest(request, *known);
-      writer.update(*known);
+      // The same file came again as it did not pass when it was read (recheck()): this heals it.
+      if (known->distributed.kept && known->distributed.digest == image.distributed.digest) {
+        placeBlobs();
+        stampTarOfAll(writer, image.id);
+      }
+      noteRequest(request, request.via, decision, *known);
+      update(writer, *known);
       return std::move(*known);
     }
     image.imported = known->imported;
     image.requested = known->requested;
     image.sources = known->sources;
+    image.imports = known->imports;
   }
-  noteRequest(request, image);
-  if (wrapped) writer.addBlob(slot.data(), image.distributed.digest);
-  writer.addBlob(wrapped ? slot.tar() : slot.data(), image.id.tarDigest());
+  noteRequest(request, request.via, decision, image);
+  placeBlobs();
   if (!known) {
     writer.publish(image, result.summary.manifestBytes, signature);
-  } else if (signature) {
-    writer.update(image, *signature);
   } else {
-    writer.update(image);
+    update(writer, image, signature);
   }
-  // What was hashed is what has this name now.
-  stampTar(layout_, image.id, lookOf(layout_.tarBlob(image.id)));
+  stampTarOfAll(writer, image.id);
   return image;
 }
 

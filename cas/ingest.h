@@ -27,6 +27,7 @@ struct IngestRequest {
   std::optional<schema::AppRef> requested;
   std::optional<schema::ImageId> imageId;  // what the result must be
   std::string source;                      // URL or path; may be empty
+  std::string via = "actool-image:pipe";   // tool and transport, for the record
   std::string etag;
   std::optional<std::chrono::seconds> maxAge;
   std::optional<std::uint64_t> size;
@@ -56,7 +57,17 @@ class Ingest {
   StoredImage run(const IngestRequest& request, const IngestCallbacks& callbacks) const;
 
  private:
+  StoredImage admit(const IngestRequest& request, const IngestCallbacks& callbacks) const;
+  // The image whose bytes the store has already, by whichever namespace they came; nothing when it
+  // has none with this signature.
   std::optional<StoredImage> reuse(const IngestRequest& request) const;
+  // The decision about bytes of the store that are to be let in here too; nothing when they are
+  // not what they were.
+  std::optional<trust::TrustDecision> recheck(const IngestRequest& request,
+                                              const StoredImage& image) const;
+  // Lets in what another namespace has.
+  std::optional<StoredImage> share(const IngestRequest& request, const NamespacedImage& found,
+                                   const trust::TrustDecision& decision) const;
   StoredImage receive(const IngestRequest& request, const IngestCallbacks& callbacks,
                       const IngestSlot& slot, std::uint64_t resumed) const;
   StoredImage commit(const IngestRequest& request, const PipelineResult& result,

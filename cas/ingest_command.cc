@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
+#include "core/base/strings.h"
 #include "core/cli/table.h"
 #include "core/schema/app_ref.h"
 
@@ -24,6 +25,7 @@ struct IngestOptions {
   std::string requested;
   std::string imageId;
   std::string source;
+  std::string via;
   std::string etag;
   std::optional<std::uint64_t> maxAge;
   std::optional<std::uint64_t> size;
@@ -34,6 +36,18 @@ struct IngestOptions {
   std::optional<cli::Format> format;
 };
 
+// Tool and transport, as the tool says, else as can be told from here.
+std::string viaOf(const IngestOptions& options) {
+  if (options.via.empty()) return options.file.empty() ? "actool-image:pipe" : "actool-image:file";
+  constexpr std::size_t kMost = 64;
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789+-.:";
+  if (options.via.size() > kMost || options.via.find_first_not_of(kAllowed) != std::string::npos) {
+    throw UsageError(fmt::format("--via: '{}' names no tool and transport", printable(options.via)),
+                     "write it as actool-fetch:https");
+  }
+  return options.via;
+}
+
 IngestRequest makeRequest(const IngestOptions& options, const cli::Globals& globals) {
   IngestRequest request;
   request.insecure = globals.insecure.image;
@@ -43,6 +57,7 @@ IngestRequest makeRequest(const IngestOptions& options, const cli::Globals& glob
   if (!options.requested.empty()) request.requested = schema::AppRef::parse(options.requested);
   if (!options.imageId.empty()) request.imageId = schema::ImageId::parse(options.imageId);
   request.source = options.source;
+  request.via = viaOf(options);
   request.etag = options.etag;
   if (options.maxAge) request.maxAge = std::chrono::seconds(*options.maxAge);
   request.size = options.size;
@@ -108,7 +123,7 @@ int ingest(const IngestOptions& options, const cli::Globals& globals) {
 
   const StoreLayout layout = storeOf(globals);
   const IngestLimits limits = effectiveLimits(globals.configDirs(), options.limits);
-  const trust::Keystore keystore(globals.configDirs());
+  const trust::Keystore keystore(globals.trustDirs());
   std::unique_ptr<trust::SignatureVerifier> verifier;
   if (request.signature) verifier = trust::makeOpenPgpVerifier(keystore.list());
   // With --resume the transport at the other end of the pipe shows progress.
@@ -157,6 +172,7 @@ cli::Subcommand ingestSubcommand() {
             .typeName("APPREF");
         app.add("--image-id", options->imageId, "image ID the result must have").typeName("ID");
         app.add("--source", options->source, "URL or path the bytes come from");
+        app.add("--via", options->via, "tool and transport that bring them, as actool-fetch:https");
         app.add("--etag", options->etag, "ETag of the source");
         app.add("--max-age", options->maxAge, "seconds for which the source is fresh");
         app.add("--size", options->size, "bytes as distributed; others are refused");

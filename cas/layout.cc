@@ -31,6 +31,26 @@ Path StoreLayout::imageDir(const schema::ImageId& id) const {
   return imagesDir() / std::string(id.hex().substr(0, 2)) / id.str();
 }
 
+std::string StoreLayout::describe() const {
+  const std::string store = "the store " + dir_.string();
+  return ns_.isDefault() ? store : fmt::format("namespace {} of {}", ns_.str(), store);
+}
+
+Path StoreLayout::treeLinkTarget(std::string_view key) const {
+  Path up = "../../..";
+  if (!ns_.isDefault()) up = Path("../..") / up;
+  return up / "trees" / std::string(key);
+}
+
+std::vector<NamespaceName> namespacesOf(const StoreLayout& layout) {
+  std::vector<NamespaceName> names{NamespaceName()};
+  for (const auto& entry : listDir(layout.namespacesDir())) {
+    auto name = NamespaceName::tryParse(entry);
+    if (name && !name->isDefault()) names.push_back(std::move(*name));
+  }
+  return names;
+}
+
 std::vector<MountableDevice> parseDevices(const StoreLayout& layout, std::string_view text,
                                           std::string_view what) {
   std::vector<MountableDevice> devices;
@@ -87,9 +107,8 @@ schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const 
     if (id && prefix.matches(*id)) found.push_back(std::move(*id));
   }
   if (found.empty()) {
-    throw NotFoundError(
-        fmt::format("no image {} in the store {}", prefix.str(), layout_.dir().string()),
-        "see 'actool image list'");
+    throw NotFoundError(fmt::format("no image {} in {}", prefix.str(), layout_.describe()),
+                        "see 'actool image list'");
   }
   if (found.size() > 1) {
     std::vector<std::string> names;
@@ -106,9 +125,8 @@ schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const 
 std::string StoreReader::manifestBytes(const schema::ImageId& id) const {
   auto bytes = tryReadFile(layout_.manifestFile(id), schema::kMaxManifestBytes);
   if (!bytes) {
-    throw NotFoundError(
-        fmt::format("no image {} in the store {}", id.shortForm(), layout_.dir().string()),
-        "see 'actool image list'");
+    throw NotFoundError(fmt::format("no image {} in {}", id.shortForm(), layout_.describe()),
+                        "see 'actool image list'");
   }
   return std::move(*bytes);
 }

@@ -2,7 +2,7 @@
 // Links no database: this is what `run` knows of the store. docs/store-format.md is the
 // specification of the files.
 //
-//   <dir>/version                          "actool-store 2\n"
+//   <dir>/version                          "actool-store 3\n"
 //   <dir>/lock                             the store's writer lock (flock)
 //   <dir>/blobs/sha512/<hh>/<hex>          files by digest: image tars
 //   <dir>/blobs/sha256/<hh>/<hex>          files by digest: images as distributed
@@ -17,9 +17,14 @@
 //   <dir>/trees/<key>/{erofs,devices}      the same tree to be mounted: EROFS metadata over tars
 //   <dir>/trees/<key>/verified             when these were last found good
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
+//   <dir>/leases/...                       cas/lease.h
 //   <dir>/bundles/...                      cas/bundle/scratch.h
 //   <dir>/index/                           RocksDB
+//   <dir>/audit.log                        cas/layout/audit.h
 //   <dir>/pods/...                         run/pod_layout.h
+//   <dir>/namespaces/<name>/{images,leases,bundles,pods}/
+//                                          what a namespace other than the default one has of
+//                                          its own; all else is everybody's
 //   <dir>/tmp/                             scratch on the same file system; emptied by gc
 //
 // <hh> is the first two hex digits. What is under blobs/, images/ and trees/ by its final
@@ -35,6 +40,7 @@
 
 #include "core/base/digest.h"
 #include "core/base/fs.h"
+#include "core/base/namespace_name.h"
 #include "core/schema/image_id.h"
 #include "core/schema/image_manifest.h"
 
@@ -42,28 +48,41 @@ namespace actool::cas {
 
 // Of the stores that this release writes. Older ones it reads as they are, and brings them to this
 // one before it changes them; newer ones it refuses.
-inline constexpr int kStoreVersion = 2;
+inline constexpr int kStoreVersion = 3;
 
-// What the version file holds ("actool-store 2\n"), and back. Throws Error on anything else.
+// What the version file holds ("actool-store 3\n"), and back. Throws Error on anything else.
 std::string formatVersion(int version);
 int parseVersion(std::string_view text, std::string_view what);
 
+// Of a store as one namespace sees it.
 class StoreLayout {
  public:
-  explicit StoreLayout(Path dir) : dir_(std::move(dir)) {}
+  explicit StoreLayout(Path dir, NamespaceName ns = {})
+      : dir_(std::move(dir)), ns_(std::move(ns)) {}
 
   const Path& dir() const { return dir_; }
+  const NamespaceName& ns() const { return ns_; }
+  // The same store for another namespace.
+  StoreLayout in(NamespaceName ns) const { return StoreLayout(dir_, std::move(ns)); }
+  // Where the namespace's own things lie; all that is not below it is everybody's.
+  Path home() const { return ns_.isDefault() ? dir_ : namespacesDir() / ns_.str(); }
+  Path namespacesDir() const { return dir_ / "namespaces"; }
+  // "the store /var/lib/actool", or "namespace team of the store /var/lib/actool"; for messages.
+  std::string describe() const;
   Path versionFile() const { return dir_ / "version"; }
   Path lockFile() const { return dir_ / "lock"; }
+  Path auditLog() const { return dir_ / "audit.log"; }
   Path indexDir() const { return dir_ / "index"; }
   Path blob(const Digest& digest) const;
   Path tarBlob(const schema::ImageId& id) const { return blob(id.tarDigest()); }
-  Path imagesDir() const { return dir_ / "images"; }
+  Path imagesDir() const { return home() / "images"; }
   Path imageDir(const schema::ImageId& id) const;
   Path manifestFile(const schema::ImageId& id) const { return imageDir(id) / "manifest"; }
   Path imageFile(const schema::ImageId& id) const { return imageDir(id) / "image.json"; }
   Path signatureFile(const schema::ImageId& id) const { return imageDir(id) / "signature.asc"; }
   Path treeLink(const schema::ImageId& id) const { return imageDir(id) / "tree"; }
+  // What that link says: the way from there to trees/<key>.
+  Path treeLinkTarget(std::string_view key) const;
   Path usedFile(const schema::ImageId& id) const { return imageDir(id) / "used"; }
   Path verifiedFile(const schema::ImageId& id) const { return imageDir(id) / "verified"; }
   Path treesDir() const { return dir_ / "trees"; }
@@ -74,11 +93,18 @@ class StoreLayout {
   Path treeVerifiedFile(std::string_view key) const { return treeDir(key) / "verified"; }
   Path ingestDir() const { return dir_ / "ingest"; }
   Path tmpDir() const { return dir_ / "tmp"; }
-  Path podsDir() const { return dir_ / "pods"; }
+  Path podsDir() const { return home() / "pods"; }
+  Path leasesDir() const { return home() / "leases"; }
+  Path bundlesDir() const { return home() / "bundles"; }
 
  private:
   Path dir_;
+  NamespaceName ns_;
 };
+
+// The namespaces of the store: the default one, then the others that there are, by name. Reads one
+// directory. What is there under a name that is none is left out.
+std::vector<NamespaceName> namespacesOf(const StoreLayout& layout);
 
 // One tar that a metadata image refers to.
 struct MountableDevice {
@@ -100,8 +126,8 @@ std::vector<MountableDevice> parseDevices(const StoreLayout& layout, std::string
                                           std::string_view what);
 std::string formatDevices(const std::vector<MountableDevice>& devices);
 
-// Read-only, no lock, no database. Throws Error when the store's version is newer than ours.
-// All else that fails throws SystemError.
+// One namespace of a store, read-only, no lock, no database. Throws Error when the store's version
+// is newer than ours. All else that fails throws SystemError.
 class StoreReader {
  public:
   explicit StoreReader(StoreLayout layout);

@@ -22,12 +22,8 @@ constexpr std::size_t kMaxNameBytes = 64;
 // One line of 140 bytes for each image.
 constexpr std::size_t kMaxLeaseBytes = 64 << 20;
 
-Path leasesDir(const StoreLayout& layout) {
-  return layout.dir() / "leases";
-}
-
 Path leaseFile(const StoreLayout& layout, const std::string& name) {
-  return leasesDir(layout) / (name + std::string(kSuffix));
+  return layout.leasesDir() / (name + std::string(kSuffix));
 }
 
 // Nobody holds the file of a lease that is there only while somebody does.
@@ -37,9 +33,9 @@ bool isAbandoned(const Path& file) {
 
 template <typename Fn>
 void forEachLease(const StoreLayout& layout, Fn&& fn) {
-  for (const auto& entry : listDir(leasesDir(layout))) {
+  for (const auto& entry : listDir(layout.leasesDir())) {
     if (!entry.ends_with(kSuffix)) continue;  // being written, or not ours
-    const Path file = leasesDir(layout) / entry;
+    const Path file = layout.leasesDir() / entry;
     const auto text = tryReadFile(file, kMaxLeaseBytes);
     if (text) fn(file, Lease::parse(*text, file.string()));
   }
@@ -112,7 +108,7 @@ void dropLeases(const StoreLayout& layout, std::chrono::system_clock::time_point
 
 void writeLease(const StoreLayout& layout, const Lease& lease) {
   checkLeaseName(lease.name);
-  makeDirs(leasesDir(layout));
+  makeDirs(layout.leasesDir());
   writeFileAtomic(leaseFile(layout, lease.name), dumpPretty(lease.toJson()));
 }
 
@@ -121,17 +117,17 @@ bool removeLease(const StoreLayout& layout, const std::string& name) {
   const Path file = leaseFile(layout, name);
   if (!actool::exists(file)) return false;
   removeTree(file);
-  syncDir(leasesDir(layout));
+  syncDir(layout.leasesDir());
   return true;
 }
 
 HeldLease HeldLease::take(const StoreLayout& layout, Lease lease) {
   checkLeaseName(lease.name);
   lease.whileLocked = true;
-  makeDirs(leasesDir(layout));
+  makeDirs(layout.leasesDir());
   const Path file = leaseFile(layout, lease.name);
   // Locked before it has its name: nobody finds it abandoned.
-  const Path fresh = leasesDir(layout) / (lease.name + ".new");
+  const Path fresh = layout.leasesDir() / (lease.name + ".new");
   writeFilePlain(fresh, dumpPretty(lease.toJson()));
   FileLock lock = FileLock::acquire(fresh, LockMode::shared);
   if (!renameNoReplace(fresh, file)) {

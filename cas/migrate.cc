@@ -25,11 +25,16 @@ struct Migration {
 void makeNewIndex(const StoreLayout& layout) {
   removeTree(layout.indexDir());
   const auto index = openIndex(layout.indexDir());
-  rebuildIndex(StoreReader(layout), *index);
+  rebuildIndex(layout, *index);
 }
+
+// Version 3 may have namespaces/, and image.json says more. An older release would take the blobs
+// of other namespaces for garbage, and drop what it does not know from records: it is kept out.
+void admitNamespaces(const StoreLayout& /*layout*/) {}
 
 constexpr std::array<Migration, kStoreVersion - 1> kMigrations = {{
     {1, makeNewIndex},
+    {2, admitNamespaces},
 }};
 
 }  // namespace

@@ -87,7 +87,9 @@ std::vector<std::string> mendImage(const StoreReader& reader, const schema::Imag
   } catch (const Error& error) {
     image->distributed.kept = false;
     writeFileAtomic(layout.imageFile(id), dumpPretty(image->toJson()));
-    moveTo(layout.blob(image->distributed.digest), newPlace(layout, id) / "distributed");
+    // Another namespace's image may have been mended of the same.
+    const Path blob = layout.blob(image->distributed.digest);
+    if (actool::exists(blob)) moveTo(blob, newPlace(layout, id) / "distributed");
     mended.push_back(
         fmt::format("{}: goes on without its file as distributed ({})", id.str(), error.what()));
   }
@@ -96,15 +98,16 @@ std::vector<std::string> mendImage(const StoreReader& reader, const schema::Imag
 
 std::optional<StoredImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
                                            const std::optional<StoredImage>& indexed,
-                                           const std::string& why) {
+                                           const std::string& why,
+                                           const std::function<bool(const Digest&)>& isNeeded) {
   const StoreLayout& layout = reader.layout();
   auto image = recordOf(layout, id);
   if (!image) image = indexed;
   const Path place = newPlace(layout, id);
   writeFileAtomic(place / "why", why + "\n");
   // The blobs first: killed in between, the image is still found to be broken.
-  moveTo(layout.tarBlob(id), place / "tar");
-  if (image && blobsOf(*image).size() > 1) {
+  if (!isNeeded(id.tarDigest())) moveTo(layout.tarBlob(id), place / "tar");
+  if (image && blobsOf(*image).size() > 1 && !isNeeded(image->distributed.digest)) {
     moveTo(layout.blob(image->distributed.digest), place / "distributed");
   }
   moveTo(layout.imageDir(id), place / "image");

@@ -2,6 +2,7 @@
 // a byte: mend what follows from other files, move the rest out of the way.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,10 +21,12 @@ std::vector<std::string> mendImage(const StoreReader& reader, const schema::Imag
                                    const std::optional<StoredImage>& indexed);
 
 // Moves all that there is of an image to quarantine/<image ID>, or <image ID>.2 and so on, with
-// the reason in a file `why`. Nothing is deleted. Returns what is known of it, by its own
-// image.json or else by `indexed`.
+// the reason in a file `why`. Nothing is deleted. Blobs for which `isNeeded` is true, by a good
+// image of another namespace, stay. Returns what is known of it, by its own image.json or else by
+// `indexed`.
 std::optional<StoredImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
                                            const std::optional<StoredImage>& indexed,
-                                           const std::string& why);
+                                           const std::string& why,
+                                           const std::function<bool(const Digest&)>& isNeeded);
 
 }  // namespace actool::cas

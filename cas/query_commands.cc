@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cas/image_commands.h"
+#include "cas/layout/audit.h"
 #include "cas/store.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -49,46 +50,77 @@ std::string nameAndVersion(const record::Image& image) {
   return version ? fmt::format("{}:{}", image.name.str(), printable(*version)) : image.name.str();
 }
 
+// An image with what its record says more.
+struct Row {
+  record::Image image;
+  Import import;  // the latest
+  std::string trustRule;
+};
+
 struct Field {
   std::string_view name;
   std::string_view header;
-  std::string (*cell)(const record::Image& image, bool full);
+  std::string (*cell)(const Row& row, bool full);
   // By what it is sorted.
-  std::string (*key)(const record::Image& image);
+  std::string (*key)(const Row& row);
 };
+
+std::string requestedAs(const Row& row) {
+  return row.image.requested ? printable(row.image.requested->str()) : std::string();
+}
+
+std::string latestSource(const Row& row) {
+  return row.image.sources.empty() ? std::string() : auditSource(row.image.sources.back());
+}
 
 const std::vector<Field>& allFields() {
   static const std::vector<Field> kFields = {
       {"id", "ID",
-       [](const record::Image& image, bool full) {
-         return full ? image.id.str() : image.id.shortForm();
+       [](const Row& row, bool full) {
+         return full ? row.image.id.str() : row.image.id.shortForm();
        },
-       [](const record::Image& image) { return image.id.str(); }},
-      {"name", "NAME", [](const record::Image& image, bool) { return nameAndVersion(image); },
-       [](const record::Image& image) { return nameAndVersion(image); }},
+       [](const Row& row) { return row.image.id.str(); }},
+      {"name", "NAME", [](const Row& row, bool) { return nameAndVersion(row.image); },
+       [](const Row& row) { return nameAndVersion(row.image); }},
       {"importtime", "IMPORT TIME",
-       [](const record::Image& image, bool full) {
-         return full ? image.imported : age(image.imported);
+       [](const Row& row, bool full) {
+         return full ? row.image.imported : age(row.image.imported);
        },
-       [](const record::Image& image) { return image.imported; }},
+       [](const Row& row) { return row.image.imported; }},
       {"lastused", "LAST USED",
-       [](const record::Image& image, bool full) {
-         return full && !image.lastUsed.empty() ? image.lastUsed : age(image.lastUsed);
+       [](const Row& row, bool full) {
+         return full && !row.image.lastUsed.empty() ? row.image.lastUsed : age(row.image.lastUsed);
        },
-       [](const record::Image& image) { return image.lastUsed; }},
+       [](const Row& row) { return row.image.lastUsed; }},
       {"size", "SIZE",
-       [](const record::Image& image, bool full) {
-         return full ? fmt::to_string(image.tarSize) : formatByteSize(image.tarSize);
+       [](const Row& row, bool full) {
+         return full ? fmt::to_string(row.image.tarSize) : formatByteSize(row.image.tarSize);
        },
-       [](const record::Image& image) { return fmt::format("{:020}", image.tarSize); }},
+       [](const Row& row) { return fmt::format("{:020}", row.image.tarSize); }},
       {"signed", "SIGNED BY",
-       [](const record::Image& image, bool full) {
-         if (image.signedBy.empty()) return std::string("unverified");
-         return full ? image.signedBy
-                     : image.signedBy.substr(image.signedBy.size() -
-                                             std::min<std::size_t>(image.signedBy.size(), 16));
+       [](const Row& row, bool full) {
+         if (row.image.signedBy.empty()) return std::string("unverified");
+         return full ? row.image.signedBy
+                     : row.image.signedBy.substr(
+                           row.image.signedBy.size() -
+                           std::min<std::size_t>(row.image.signedBy.size(), 16));
        },
-       [](const record::Image& image) { return image.signedBy; }}};
+       [](const Row& row) { return row.image.signedBy; }},
+      {"requested", "REQUESTED AS", [](const Row& row, bool) { return requestedAs(row); },
+       [](const Row& row) { return requestedAs(row); }},
+      {"source", "SOURCE", [](const Row& row, bool) { return latestSource(row); },
+       [](const Row& row) { return latestSource(row); }},
+      {"rule", "TRUSTED BY", [](const Row& row, bool) { return printable(row.trustRule); },
+       [](const Row& row) { return row.trustRule; }},
+      {"importedby", "IMPORTED BY",
+       [](const Row& row, bool full) {
+         if (row.import.at.empty()) return std::string();
+         if (full || row.import.by.name.empty()) return row.import.by.describe();
+         return printable(row.import.by.name);
+       },
+       [](const Row& row) { return row.import.by.name; }},
+      {"via", "VIA", [](const Row& row, bool) { return printable(row.import.via); },
+       [](const Row& row) { return row.import.via; }}};
   return kFields;
 }
 
@@ -102,55 +134,58 @@ const Field& fieldNamed(const std::string& name) {
                    "there are " + join(names, ", "));
 }
 
-void printTable(const std::vector<record::Image>& images, const ListOptions& options) {
+void printTable(const std::vector<Row>& images, const ListOptions& options) {
   std::vector<std::string> header;
   for (const auto& name : options.fields)
     header.emplace_back(fieldNamed(name).header);
   cli::Table table(std::move(header));
   for (const auto& image : images) {
-    std::vector<std::string> row;
+    std::vector<std::string> cells;
     for (const auto& name : options.fields) {
-      row.push_back(fieldNamed(name).cell(image, options.full));
+      cells.push_back(fieldNamed(name).cell(image, options.full));
     }
-    table.addRow(std::move(row));
+    table.addRow(std::move(cells));
   }
   cli::print(table.render(!options.noLegend));
 }
 
 int list(const ListOptions& options, const cli::Globals& globals) {
   const StoreView view(storeOf(globals));
-  std::vector<record::Image> images;
-  for (const auto& image : view.catalog().list())
-    images.push_back(view.catalog().record(image));
+  std::vector<Row> rows;
+  for (const auto& image : view.catalog().list()) {
+    rows.push_back({.image = view.catalog().record(image),
+                    .import = image.imports.empty() ? Import{} : image.imports.back(),
+                    .trustRule = image.signature ? image.signature->trustRule : std::string()});
+  }
   const Field& by = fieldNamed(options.sort);
-  std::stable_sort(images.begin(), images.end(),
+  std::stable_sort(rows.begin(), rows.end(),
                    [&](const auto& a, const auto& b) { return by.key(a) < by.key(b); });
-  if (options.order == "desc") std::reverse(images.begin(), images.end());
+  if (options.order == "desc") std::reverse(rows.begin(), rows.end());
 
   switch (cli::effectiveFormat(options.format)) {
     case Format::table:
-      printTable(images, options);
+      printTable(rows, options);
       break;
     // At once: a write(2) for each line would take longer than all else.
     case Format::id: {
       std::string lines;
-      for (const auto& image : images)
-        lines += image.id.str() + "\n";
+      for (const auto& row : rows)
+        lines += row.image.id.str() + "\n";
       cli::print(lines);
       break;
     }
     case Format::jsonl: {
       std::string lines;
-      for (const auto& image : images)
-        lines += dumpLine(image.toJson()) + "\n";
+      for (const auto& row : rows)
+        lines += dumpLine(row.image.toJson()) + "\n";
       cli::print(lines);
       break;
     }
     case Format::json:
     case Format::jsonPretty: {
       Json all = Json::array();
-      for (const auto& image : images)
-        all.push_back(image.toJson());
+      for (const auto& row : rows)
+        all.push_back(row.image.toJson());
       cli::print(
           (cli::effectiveFormat(options.format) == Format::json ? dumpLine(all) : dumpPretty(all)) +
           "\n");
@@ -236,27 +271,30 @@ int remote(const RemoteOptions& options, const cli::Globals& globals) {
 }  // namespace
 
 cli::Subcommand listSubcommand() {
-  return {.name = "image list",
-          .summary = "List the images of the store",
-          .details =
-              "A table on a terminal, otherwise one record a line (docs/pipe-records.md).\n\n"
-              "Example:\n"
-              "    actool image list --sort=size --order=desc\n"
-              "    actool image list --format=id",
-          .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-            auto options = std::make_shared<ListOptions>();
-            cli::addFormatOption(
-                app, options->format,
-                {Format::table, Format::jsonl, Format::id, Format::json, Format::jsonPretty});
-            app.flag("--full", options->full, "whole IDs, exact times and sizes");
-            app.flag("--no-legend", options->noLegend, "no header line");
-            app.add("--fields", options->fields,
-                    "columns: id, name, importtime, lastused, size, signed")
-                .delimiter(',');
-            app.add("--sort", options->sort, "the field to sort by").typeName("FIELD");
-            app.add("--order", options->order, "asc or desc").oneOf({"asc", "desc"});
-            return [options, &globals] { return list(*options, globals); };
-          }};
+  return {
+      .name = "image list",
+      .summary = "List the images of the store",
+      .details =
+          "A table on a terminal, otherwise one record a line (docs/pipe-records.md).\n\n"
+          "Example:\n"
+          "    actool image list --sort=size --order=desc\n"
+          "    actool image list --fields=name,source,rule,importedby --no-legend\n"
+          "    actool image list --format=id",
+      .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
+        auto options = std::make_shared<ListOptions>();
+        cli::addFormatOption(
+            app, options->format,
+            {Format::table, Format::jsonl, Format::id, Format::json, Format::jsonPretty});
+        app.flag("--full", options->full, "whole IDs, exact times and sizes");
+        app.flag("--no-legend", options->noLegend, "no header line");
+        app.add("--fields", options->fields,
+                "columns: id, name, importtime, lastused, size, signed, requested, source, rule, "
+                "importedby, via")
+            .delimiter(',');
+        app.add("--sort", options->sort, "the field to sort by").typeName("FIELD");
+        app.add("--order", options->order, "asc or desc").oneOf({"asc", "desc"});
+        return [options, &globals] { return list(*options, globals); };
+      }};
 }
 
 cli::Subcommand resolveSubcommand() {

@@ -38,7 +38,7 @@ void syncFile(const Path& file) {
 // Points the image's `tree` link at the tree. Under the store's lock, so that gc does not
 // see the tree without the link.
 void link(const StoreLayout& layout, const schema::ImageId& id, const std::string& key) {
-  const Path target = Path("../../../trees") / key;
+  const Path target = layout.treeLinkTarget(key);
   std::error_code error;
   if (std::filesystem::read_symlink(layout.treeLink(id), error) == target) return;
   const Path fresh = layout.imageDir(id) / "tree.new";

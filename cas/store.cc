@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <set>
 
+#include "cas/audit_events.h"
 #include "cas/migrate.h"
 #include "core/base/error.h"
 #include "core/base/fs.h"
@@ -29,6 +30,17 @@ void makeDurableDir(const Path& dir) {
   syncDir(dir.parent_path().parent_path());
 }
 
+// Durably: the index may soon say that there are images in it.
+void makeNamespace(const StoreLayout& layout) {
+  if (actool::exists(layout.imagesDir())) return;
+  withContext("creating " + layout.describe(), [&] {
+    makeDirs(layout.imagesDir());
+    for (Path dir = layout.home(); dir != layout.dir(); dir = dir.parent_path())
+      syncDir(dir);
+    syncDir(layout.dir());
+  });
+}
+
 void checkSize(const Path& file, std::uint64_t size) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) throwErrno("looking at " + file.string());
@@ -37,22 +49,64 @@ void checkSize(const Path& file, std::uint64_t size) {
   }
 }
 
+bool has(const IndexReader& index, std::string_view prefix) {
+  bool found = false;
+  index.forEach(prefix, [&](std::string_view, std::string_view) {
+    found = true;
+    return false;
+  });
+  return found;
+}
+
+// What is known of an image, by the index, else by its own file, when either can be read.
+std::optional<StoredImage> recordIn(const StoreReader& reader, const Catalog& catalog,
+                                    const schema::ImageId& id) {
+  if (auto known = catalog.find(id)) return known;
+  try {
+    const Path file = reader.layout().imageFile(id);
+    const auto text = tryReadFile(file, JsonLimits{}.bytes);
+    if (text) return StoredImage::parse(*text, file.string());
+  } catch (const Error& error) {
+    // Only fsck may judge a broken image. That its file as distributed counts as nobody's
+    // costs a download at worst.
+    log::debug("{}", error.what());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 StoreView::StoreView(const StoreLayout& layout)
-    : reader_(layout), index_(openIndexForReading(layout.indexDir())), catalog_(reader_, *index_) {}
+    : reader_(layout),
+      whole_(openIndexForReading(layout.indexDir())),
+      index_(*whole_, layout.ns()),
+      catalog_(reader_, index_) {}
+
+std::vector<NamespacedImage> StoreView::bySignatureAnywhere(const Digest& sha256) const {
+  std::vector<NamespacedImage> found;
+  const NamespaceName& own = reader_.layout().ns();
+  if (auto image = catalog_.bySignature(sha256)) found.push_back({own, std::move(*image)});
+  for (const auto& ns : namespacesOf(reader_.layout())) {
+    if (ns == own) continue;
+    const StoreReader reader(reader_.layout().in(ns));
+    const ScopedReader index(*whole_, ns);
+    auto image = Catalog(reader, index).bySignature(sha256);
+    if (image) found.push_back({ns, std::move(*image)});
+  }
+  return found;
+}
 
 void createStore(const StoreLayout& layout) {
   // Refuses a newer version before anything is touched.
   const StoreReader check(layout);
-  if (check.version() == kStoreVersion) return;
+  if (check.version() && check.version() != kStoreVersion) migrateStore(layout);
   if (check.version()) {
-    migrateStore(layout);
+    makeNamespace(layout);
     return;
   }
   withContext(fmt::format("creating the store {}", layout.dir().string()), [&] {
     for (const Path& dir :
-         {layout.imagesDir(), layout.dir() / "blobs/sha256", layout.dir() / "blobs/sha512",
+         {layout.in({}).imagesDir(), layout.dir() / "blobs/sha256", layout.dir() / "blobs/sha512",
           layout.treesDir(), layout.ingestDir(), layout.tmpDir()}) {
       makeDirs(dir);
     }
@@ -60,6 +114,7 @@ void createStore(const StoreLayout& layout) {
     syncDir(layout.dir() / "blobs");
     writeFileAtomic(layout.versionFile(), formatVersion(kStoreVersion));
   });
+  makeNamespace(layout);
 }
 
 StoredImage readWhole(const StoreLayout& layout, const schema::ImageId& id) {
@@ -81,47 +136,55 @@ IndexEntries entriesOf(const StoreReader& reader, const schema::ImageId& id) {
   return entries;
 }
 
-void rebuildIndex(const StoreReader& reader, Index& index) {
+void rebuildIndex(const StoreLayout& layout, Index& whole) {
   IndexBatch batch;
-  for (const auto& id : reader.ids()) {
-    try {
-      for (auto& [key, value] : entriesOf(reader, id))
-        batch.put(key, value);
-    } catch (const Error& error) {
-      log::warn("image {} is left out of the index: {}; 'actool image fsck' tells more",
-                id.shortForm(), error.what());
+  for (const auto& ns : namespacesOf(layout)) {
+    const StoreReader reader(layout.in(ns));
+    const std::string scope = scopePrefix(ns);
+    for (const auto& id : reader.ids()) {
+      try {
+        for (auto& [key, value] : entriesOf(reader, id))
+          batch.put(scope + key, value);
+      } catch (const Error& error) {
+        log::warn("image {} is left out of the index: {}; 'actool image fsck' tells more",
+                  id.shortForm(), error.what());
+      }
+      if (batch.changes.size() < kRebuildBatch) continue;
+      whole.commit(batch);
+      batch = {};
     }
-    if (batch.changes.size() < kRebuildBatch) continue;
-    index.commit(batch);
-    batch = {};
   }
   // Only now: until then the next writer begins again.
   batch.put(std::string(kFormatKey), std::string(kIndexFormat));
-  index.commit(batch);
-  index.settle();
+  whole.commit(batch);
+  whole.settle();
 }
 
 StoreWriter::StoreWriter(const StoreLayout& layout)
     : lock_((createStore(layout), FileLock::acquire(layout.lockFile(), LockMode::exclusive))),
       reader_(layout),
-      index_(openIndex(layout.indexDir())),
-      catalog_(reader_, *index_) {
-  if (index_->get(kFormatKey) != kIndexFormat) {
-    rebuildIndex(reader_, *index_);
-  } else {
-    finishPending();
+      whole_(openIndex(layout.indexDir())),
+      index_(*whole_, layout.ns()),
+      catalog_(reader_, index_),
+      namespaces_(namespacesOf(layout)) {
+  if (whole_->get(kFormatKey) != kIndexFormat) {
+    rebuildIndex(layout, *whole_);
+    return;
   }
+  // Of all: until its entries are there, nothing says that an image needs its blobs.
+  for (const auto& ns : namespaces_)
+    finishPending(ns);
 }
 
 void StoreWriter::begin(const schema::ImageId& id) {
   IndexBatch batch;
   batch.put(pendingKey(id), "");
-  index_->commit(batch);
+  index_.commit(batch);
 }
 
 void StoreWriter::commit(const schema::ImageId& id, IndexBatch batch) {
   batch.remove(pendingKey(id));
-  index_->commit(batch);
+  index_.commit(batch);
 }
 
 // Those of the image's record; what its manifest asks for never changes.
@@ -130,9 +193,12 @@ IndexEntries StoreWriter::entriesInIndex(const schema::ImageId& id) const {
   return known ? recordEntries(*known) : IndexEntries{};
 }
 
-void StoreWriter::finishPending() {
+void StoreWriter::finishPending(const NamespaceName& ns) {
+  const StoreReader reader(layout().in(ns));
+  ScopedIndex index(*whole_, ns);
+  const Catalog catalog(reader, index);
   std::vector<schema::ImageId> pending;
-  index_->forEach(kPendingPrefix, [&](std::string_view key, std::string_view) {
+  index.forEach(kPendingPrefix, [&](std::string_view key, std::string_view) {
     if (auto id = schema::ImageId::tryParse(key.substr(kPendingPrefix.size()))) {
       pending.push_back(std::move(*id));
     }
@@ -140,18 +206,22 @@ void StoreWriter::finishPending() {
   });
   for (const auto& id : pending) {
     IndexBatch batch;
-    for (auto& [key, value] : entriesInIndex(id))
-      batch.remove(key);
+    if (const auto known = catalog.find(id)) {
+      for (auto& [key, value] : recordEntries(*known))
+        batch.remove(key);
+    }
     try {
-      if (reader_.has(id)) {
-        for (auto& [key, value] : entriesOf(reader_, id))
+      if (reader.has(id)) {
+        for (auto& [key, value] : entriesOf(reader, id))
           batch.put(key, value);
       }
     } catch (const Error& error) {
       log::warn("image {} is left out of the index: {}; 'actool image fsck' tells more",
                 id.shortForm(), error.what());
     }
-    commit(id, std::move(batch));
+    audit(reader.layout(), kImageTool, {recoverEvent(id, reader.has(id))}, AuditSync::yes);
+    batch.remove(pendingKey(id));
+    index.commit(batch);
   }
 }
 
@@ -166,7 +236,7 @@ void StoreWriter::addBlob(const Path& file, const Digest& digest) {
 }
 
 void StoreWriter::publish(const StoredImage& image, std::string_view manifest,
-                          const std::optional<std::string>& signature) {
+                          const std::optional<std::string>& signature, std::string_view result) {
   makeDirs(layout().tmpDir());
   TempDir made(layout().tmpDir(), "image.");
   if (::chmod(made.path().c_str(), 0755) != 0) throwErrno("chmod " + made.path().string());
@@ -192,6 +262,8 @@ void StoreWriter::publish(const StoredImage& image, std::string_view manifest,
   }
   made.release();
   syncDir(dir.parent_path());
+  // Before the image stops being noted as pending: killed in between, the log has "recover" for it.
+  audit(layout(), kImageTool, {importEvent(image, result)}, AuditSync::yes);
   commit(image.id, std::move(batch));
 }
 
@@ -213,19 +285,20 @@ void StoreWriter::update(const StoredImage& image, std::string_view signature) {
   update(image);
 }
 
-void StoreWriter::remove(const std::vector<schema::ImageId>& ids) {
+void StoreWriter::remove(const std::vector<schema::ImageId>& ids, std::string_view by) {
   makeDirs(layout().tmpDir());
   for (std::size_t done = 0; done < ids.size(); done += kRemovedAtOnce) {
     const std::size_t count = std::min(kRemovedAtOnce, ids.size() - done);
     const TempDir trash(layout().tmpDir(), "removed.");
-    for (const Digest& blob : unpublish(std::span(ids).subspan(done, count), trash.path())) {
+    for (const Digest& blob : unpublish(std::span(ids).subspan(done, count), trash.path(), by)) {
       if (!isNeeded(blob)) removeTree(layout().blob(blob));
     }
   }
 }
 
-std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids,
-                                           const Path& target) {
+std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids, const Path& target,
+                                           std::string_view by) {
+  std::vector<AuditEvent> events;
   IndexBatch begun;
   IndexBatch done;
   std::vector<Digest> blobs;
@@ -235,10 +308,11 @@ std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids,
     for (const std::string& key : entryKeys(id))
       begun.remove(key);
     const auto known = record(id);
+    events.push_back(removeEvent(id, known, by));
     const auto its = known ? blobsOf(*known) : std::vector{id.tarDigest()};
     blobs.insert(blobs.end(), its.begin(), its.end());
   }
-  index_->commit(begun);
+  index_.commit(begun);
 
   // Each in one rename: nobody finds half an image. Killed before it, the next writer puts the
   // entries back; after it, gc removes what is left.
@@ -253,23 +327,13 @@ std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids,
   }
   for (const Path& parent : parents)
     syncDir(parent);
-  index_->commit(done);
+  audit(layout(), kImageTool, events, AuditSync::yes);
+  index_.commit(done);
   return blobs;
 }
 
-// What the index says of the image, else what its own file says, when either can be read.
 std::optional<StoredImage> StoreWriter::record(const schema::ImageId& id) const {
-  if (auto known = catalog_.find(id)) return known;
-  try {
-    const Path file = layout().imageFile(id);
-    const auto text = tryReadFile(file, JsonLimits{}.bytes);
-    if (text) return StoredImage::parse(*text, file.string());
-  } catch (const Error& error) {
-    // Only fsck may judge a broken image. That its file as distributed counts as nobody's
-    // costs a download at worst.
-    log::debug("{}", error.what());
-  }
-  return std::nullopt;
+  return recordIn(reader_, catalog_, id);
 }
 
 std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id) const {
@@ -287,7 +351,7 @@ std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id) const
   }
   // The manifest of a broken image can't be read, so that all entries are looked through.
   const std::string suffix = '\0' + id.str();
-  index_->forEach("", [&](std::string_view key, std::string_view) {
+  index_.forEach("", [&](std::string_view key, std::string_view) {
     if (key == imageKey(id) || key.ends_with(suffix)) keys.emplace_back(key);
     return true;
   });
@@ -295,27 +359,34 @@ std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id) const
 }
 
 bool StoreWriter::isNeeded(const Digest& blob) const {
-  bool needed = false;
-  index_->forEach(blobPrefix(blob), [&](std::string_view, std::string_view) {
-    needed = true;
-    return false;
+  return has(index_, blobPrefix(blob)) || isNeededElsewhere(blob);
+}
+
+bool StoreWriter::isNeededElsewhere(const Digest& blob) const {
+  return std::any_of(namespaces_.begin(), namespaces_.end(), [&](const NamespaceName& ns) {
+    return ns != layout().ns() && has(*whole_, scopePrefix(ns) + blobPrefix(blob));
   });
-  return needed;
 }
 
 std::unordered_set<std::string> neededBlobs(const StoreWriter& writer) {
   std::unordered_set<std::string> needed;
-  writer.index().forEach(kBlobPrefix, [&](std::string_view key, std::string_view) {
-    needed.emplace(middleOf(key));
-    return true;
-  });
-  // Images that are broken, and therefore not in the index, keep what they have.
-  for (const auto& id : writer.reader().ids()) {
-    if (!needed.insert(id.tarDigest().str()).second) continue;
-    if (const auto image = writer.record(id)) {
-      for (const Digest& blob : blobsOf(*image))
-        needed.insert(blob.str());
+  for (const auto& ns : writer.namespaces()) {
+    const StoreReader reader(writer.layout().in(ns));
+    const ScopedReader index(writer.wholeIndex(), ns);
+    std::unordered_set<std::string> its;
+    index.forEach(kBlobPrefix, [&](std::string_view key, std::string_view) {
+      its.emplace(middleOf(key));
+      return true;
+    });
+    // Images that are broken, and therefore not in the index, keep what they have.
+    for (const auto& id : reader.ids()) {
+      if (!its.insert(id.tarDigest().str()).second) continue;
+      if (const auto image = recordIn(reader, Catalog(reader, index), id)) {
+        for (const Digest& blob : blobsOf(*image))
+          its.insert(blob.str());
+      }
     }
+    needed.merge(its);
   }
   return needed;
 }

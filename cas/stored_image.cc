@@ -20,7 +20,7 @@ constexpr int kVersion = 1;
 std::uint64_t sizeMember(const Json& object, std::string_view key) {
   const Json& value = member(object, key);
   if (!value.is_number_unsigned()) {
-    throw Error(fmt::format("\"{}\" is not a count of bytes", key));
+    throw Error(fmt::format("\"{}\" is not a whole number", key));
   }
   return value.get<std::uint64_t>();
 }
@@ -31,7 +31,49 @@ Json signatureJson(const SignatureInfo& signature) {
           {"signingFingerprint", signature.signingFingerprint},
           {"userId", signature.userId},
           {"created", signature.created},
-          {"trustRule", signature.trustRule}};
+          {"trustRule", signature.trustRule},
+          {"keyFile", signature.keyFile}};
+}
+
+// Members without a value are left out: most are, and every reader of the index parses all of it.
+Json importJson(const Import& import) {
+  Json object = {{"at", import.at}, {"via", import.via}, {"uid", import.by.uid}};
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) object[key] = value;
+  };
+  add("user", import.by.name);
+  if (import.by.sudoUid) object["sudoUid"] = *import.by.sudoUid;
+  add("sudoUser", import.by.sudoName);
+  add("source", import.source);
+  add("requested", import.requested);
+  add("fingerprint", import.fingerprint);
+  add("trustRule", import.trustRule);
+  add("keyFile", import.keyFile);
+  return object;
+}
+
+Import importFrom(const Json& object) {
+  Import note{.at = stringMember(object, "at"),
+              .by = {.uid = sizeMember(object, "uid"),
+                     .name = stringMemberOr(object, "user", ""),
+                     .sudoUid = std::nullopt,
+                     .sudoName = stringMemberOr(object, "sudoUser", "")},
+              .via = stringMemberOr(object, "via", ""),
+              .source = stringMemberOr(object, "source", ""),
+              .requested = stringMemberOr(object, "requested", ""),
+              .fingerprint = stringMemberOr(object, "fingerprint", ""),
+              .trustRule = stringMemberOr(object, "trustRule", ""),
+              .keyFile = stringMemberOr(object, "keyFile", "")};
+  if (object.contains("sudoUid")) note.by.sudoUid = sizeMember(object, "sudoUid");
+  return note;
+}
+
+// Forgets the oldest but the first `keep`.
+template <typename T>
+void forgetOldest(std::vector<T>& list, std::size_t most, std::size_t keep) {
+  if (list.size() <= most) return;
+  const auto first = list.begin() + static_cast<std::ptrdiff_t>(keep);
+  list.erase(first, first + static_cast<std::ptrdiff_t>(list.size() - most));
 }
 
 SignatureInfo signatureFrom(const Json& object) {
@@ -40,7 +82,8 @@ SignatureInfo signatureFrom(const Json& object) {
                        .signingFingerprint = stringMemberOr(object, "signingFingerprint", ""),
                        .userId = stringMemberOr(object, "userId", ""),
                        .created = stringMemberOr(object, "created", ""),
-                       .trustRule = stringMemberOr(object, "trustRule", "")};
+                       .trustRule = stringMemberOr(object, "trustRule", ""),
+                       .keyFile = stringMemberOr(object, "keyFile", "")};
 }
 
 DistributedFile distributedFrom(const Json& object) {
@@ -76,11 +119,27 @@ Encoding parseEncoding(std::string_view text) {
 void StoredImage::noteRequested(RequestedAs request) {
   std::erase_if(requested, [&](const RequestedAs& old) { return old.ref == request.ref; });
   requested.push_back(std::move(request));
+  forgetOldest(requested, kMostRemembered, 0);
 }
 
 void StoredImage::noteSource(Source source) {
   std::erase_if(sources, [&](const Source& old) { return old.url == source.url; });
   sources.push_back(std::move(source));
+  forgetOldest(sources, kMostRemembered, 0);
+}
+
+void StoredImage::noteImport(Import import) {
+  imports.push_back(std::move(import));
+  forgetOldest(imports, kMostImports, 1);
+}
+
+std::string Person::describe() const {
+  const auto one = [](const std::string& account, std::uint64_t id) {
+    return account.empty() ? fmt::format("uid {}", id)
+                           : fmt::format("{} (uid {})", printable(account), id);
+  };
+  return sudoUid ? fmt::format("{}, for {} by sudo", one(name, uid), one(sudoName, *sudoUid))
+                 : one(name, uid);
 }
 
 Json StoredImage::toJson() const {
@@ -108,6 +167,8 @@ Json StoredImage::toJson() const {
                                  {"expires", source.expires},
                                  {"confirmed", source.confirmed}});
   }
+  for (const auto& import : imports)
+    object["imports"].push_back(importJson(import));
   return object;
 }
 
@@ -134,6 +195,10 @@ StoredImage StoredImage::fromJson(const Json& object) {
     image.sources.push_back({stringMember(source, "url"), stringMemberOr(source, "etag", ""),
                              stringMemberOr(source, "expires", ""),
                              stringMemberOr(source, "confirmed", "")});
+  }
+  if (object.contains("imports")) {
+    for (const Json& import : listMember(object, "imports"))
+      image.imports.push_back(importFrom(import));
   }
   return image;
 }

@@ -41,8 +41,9 @@ struct SignatureInfo {
   std::string fingerprint;  // primary key, lower-case hex
   std::string signingFingerprint;
   std::string userId;
-  std::string created;    // RFC 3339, of the signature
-  std::string trustRule;  // "prefix example.com/foo" or "root"
+  std::string created;       // RFC 3339, of the signature
+  std::string trustRule;     // "prefix example.com/foo" or "root"
+  std::string keyFile = {};  // of the keystore, by which it was; empty in records of older releases
 };
 
 // A name under which the image was asked for. Times are RFC 3339.
@@ -59,6 +60,33 @@ struct Source {
   std::string confirmed;  // when the server last said that these are the bytes
 };
 
+// Who ran a tool.
+struct Person {
+  std::uint64_t uid = 0;
+  std::string name = {};                      // of the account; empty when it has none
+  std::optional<std::uint64_t> sudoUid = {};  // who called sudo, as sudo says
+  std::string sudoName = {};
+
+  std::string describe() const;  // "root (uid 0), for alice (uid 1000) by sudo"
+};
+
+// One time that the image came in: who asked for what, how it came, and why it was let in.
+struct Import {
+  std::string at = {};
+  Person by = {};
+  std::string via = {};          // tool and transport: "actool-fetch:https"
+  std::string source = {};       // as in sources; may be empty
+  std::string requested = {};    // may be empty
+  std::string fingerprint = {};  // of the primary key; empty when nothing was verified
+  std::string trustRule = {};
+  std::string keyFile = {};
+};
+
+// How many of each an image remembers. An image that is confirmed for years from ever other mirrors
+// would make its record grow without end.
+inline constexpr std::size_t kMostRemembered = 64;
+inline constexpr std::size_t kMostImports = 16;
+
 struct StoredImage {
   schema::ImageId id;
   schema::AcIdentifier name;
@@ -69,6 +97,7 @@ struct StoredImage {
   std::optional<SignatureInfo> signature;  // nothing: never verified
   std::vector<RequestedAs> requested;      // latest last, each ref once
   std::vector<Source> sources;             // latest last, each URL once
+  std::vector<Import> imports = {};        // latest last; the first one is never forgotten
 
   // The blob that holds the file as distributed.
   Digest distributedBlob() const {
@@ -77,6 +106,7 @@ struct StoredImage {
   // Puts in or replaces; the newest goes last.
   void noteRequested(RequestedAs request);
   void noteSource(Source source);
+  void noteImport(Import import);
 
   Json toJson() const;
   static StoredImage fromJson(const Json& object);  // throws Error naming the member

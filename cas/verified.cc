@@ -24,6 +24,14 @@ void stampTar(const StoreLayout& layout, const schema::ImageId& id, const FileLo
   attempt([&] { writeStamps(layout.verifiedFile(id), {makeStamp(std::string(kTarStamp), look)}); });
 }
 
+void copyTarStamp(const StoreLayout& from, const StoreLayout& to,
+                  const schema::ImageId& id) noexcept {
+  attempt([&] {
+    const auto stamps = readStamps(from.verifiedFile(id));
+    if (!stamps.empty()) writeStamps(to.verifiedFile(id), stamps);
+  });
+}
+
 void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept {
   attempt([&] {
     writeStamps(layout.treeVerifiedFile(key),

@@ -1,5 +1,5 @@
 // Writes the stamps (cas/layout/stamp.h) of files that were just read, or just made, and found
-// good. Both are best effort: without a stamp the next run reads the files again.
+// good. All are best effort: without a stamp the next run reads the files again.
 #pragma once
 
 #include <string_view>
@@ -12,6 +12,9 @@ namespace actool::cas {
 
 // Of an image's tar that looks like `look`.
 void stampTar(const StoreLayout& layout, const schema::ImageId& id, const FileLook& look) noexcept;
+// The one that another namespace has of the same tar.
+void copyTarStamp(const StoreLayout& from, const StoreLayout& to,
+                  const schema::ImageId& id) noexcept;
 // Of a tree's metadata as it lies there now.
 void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept;
 

@@ -65,11 +65,8 @@ void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
   if (reader.mountable(id)) stampMetadata(layout, reader.linkedTree(id).value());
 }
 
-VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
-                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier) {
-  verifyContent(layout, image.id);
-  VerifyReport report;
-  if (!image.distributed.kept) return report;
+std::vector<trust::Signer> verifyDistributed(const StoreLayout& layout, const StoredImage& image,
+                                             trust::SignatureVerifier& verifier) {
   std::unique_ptr<trust::VerifySession> session;
   if (image.signature) {
     const std::string signature =
@@ -78,11 +75,21 @@ VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
     session = verifier.begin(signature);
   }
   const Digest digest = image.distributedBlob();
+  // The tar itself is somebody else's to hash.
   if (session || digest != image.id.tarDigest()) {
     checkDigest(layout.blob(digest), digest, "the file as distributed", session.get());
   }
+  return session ? session->finish() : std::vector<trust::Signer>();
+}
+
+VerifyReport verifyImage(const StoreLayout& layout, const StoredImage& image,
+                         const trust::Keystore& keystore, trust::SignatureVerifier& verifier) {
+  verifyContent(layout, image.id);
+  VerifyReport report;
+  if (!image.distributed.kept) return report;
+  const auto signers = verifyDistributed(layout, image, verifier);
   report.distributedChecked = true;
-  if (session) report.signature = trust::requireTrusted(keystore, image.name, session->finish());
+  if (image.signature) report.signature = trust::requireTrusted(keystore, image.name, signers);
   return report;
 }
 

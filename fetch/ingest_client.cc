@@ -15,7 +15,12 @@ std::vector<std::string> IngestRequest::arguments() const {
   if (imageId) args.push_back("--image-id=" + imageId->str());
   if (size) args.push_back(fmt::format("--size={}", *size));
   if (maxSize) args.push_back(fmt::format("--max-distributed-size={}", *maxSize));
-  if (!source.empty()) args.push_back("--source=" + source);
+  if (!source.empty()) {
+    args.push_back("--source=" + source);
+    const std::size_t scheme = source.find("://");
+    args.push_back("--via=actool-fetch:" +
+                   (scheme == std::string::npos ? "file" : lowered(source.substr(0, scheme))));
+  }
   return args;
 }
 

@@ -97,7 +97,7 @@ Subject storeSubject(const TorrentOptions& options, const cli::Globals& globals)
   const auto record = record::Image::fromJson(
       parseJson(trim(siblings.runOrThrow("actool-image", {"resolve", options.image})),
                 "the answer of actool-image resolve"));
-  const cas::StoreReader store{cas::StoreLayout(globals.dir)};
+  const cas::StoreReader store{cas::StoreLayout(globals.dir, globals.ns)};
   auto image = cas::distributedImage(store, record.id);
   if (!image) {
     throw NotFoundError(

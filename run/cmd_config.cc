@@ -43,7 +43,9 @@ int printConfig(const cli::Globals& globals, bool pretty) {
   const ConfigDirs dirs = globals.configDirs();
   Json entries = Json::array();
   addCredentials(entries, dirs);
-  addMerged(entries, dirs, "paths.d", "paths", {"stage1-images"}, {{"data", globals.dir.string()}});
+  Json paths = {{"data", globals.dir.string()}};
+  if (!globals.ns.isDefault()) paths["namespace"] = globals.ns.str();
+  addMerged(entries, dirs, "paths.d", "paths", {"stage1-images"}, paths);
   addMerged(entries, dirs, "stage1.d", "stage1", {"name", "version", "location"}, Json::object());
   const Json all = {{"stage0", std::move(entries)}};
   cli::print((pretty ? dumpPretty(all) : dumpLine(all)) + "\n");

@@ -112,6 +112,7 @@ struct GcArguments {
   std::string gracePeriod = "30m";
   std::string expirePrepared = "24h";
   bool markOnly = false;
+  bool allNamespaces = false;
 };
 
 int gcPods(const cli::Globals& globals, const GcArguments& arguments) {
@@ -119,8 +120,17 @@ int gcPods(const cli::Globals& globals, const GcArguments& arguments) {
       .gracePeriod = requireDuration(arguments.gracePeriod, "--grace-period"),
       .expirePrepared = requireDuration(arguments.expirePrepared, "--expire-prepared"),
       .markOnly = arguments.markOnly};
-  for (const Uuid& uuid : collectGarbage(podsOf(globals), options, globals, systemClock()))
-    cli::print(uuid.str() + "\n");
+  const cas::StoreLayout store(globals.dir, globals.ns);
+  FirstError errors;
+  for (const NamespaceName& ns :
+       arguments.allNamespaces ? namespacesOf(store) : std::vector{globals.ns}) {
+    errors.attempt([&] {
+      const PodsLayout pods(store.in(ns).podsDir());
+      for (const Uuid& uuid : collectGarbage(pods, options, globals, systemClock()))
+        cli::print(uuid.str() + "\n");
+    });
+  }
+  errors.rethrow();
   return 0;
 }
 
@@ -179,6 +189,8 @@ cli::Subcommand gcCommand() {
             app.add("--grace-period", arguments->gracePeriod, "how long ended pods stay (30m)");
             app.add("--expire-prepared", arguments->expirePrepared,
                     "how long prepared pods wait to be run (24h)");
+            app.flag("--all-namespaces", arguments->allNamespaces,
+                     "the pods of every namespace, not only of --namespace");
             app.flag("--mark-only", arguments->markOnly, "mark ended pods, remove nothing");
             return [arguments, &globals] { return gcPods(globals, *arguments); };
           },

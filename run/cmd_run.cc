@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/cli/table.h"
+#include "run/audit.h"
 #include "run/commands.h"
 #include "run/images.h"
 #include "run/mounts.h"
@@ -96,6 +97,7 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
       });
   const PodOptions& options = making.request.pod;
   mountTrees(pod, making.stage1, sources, !options.noOverlay);
+  auditRun(making.images.store().layout(), pod, making.draft.manifest);
   execStage1(pod, making.stage1, stage1Options(options, globals), making.draft.readRecords);
 }
 
@@ -164,6 +166,7 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   enterMountNamespace();
   if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
   if (!copied) mountTrees(pod, stage1, sources, true);
+  auditRun(images.store().layout(), pod, *manifest);
   execStage1(pod, stage1, stage1Options(request.pod, globals), false);
 }
 

@@ -8,7 +8,7 @@
 namespace actool::run {
 
 inline PodsLayout podsOf(const cli::Globals& globals) {
-  return PodsLayout(cas::StoreLayout(globals.dir).podsDir());
+  return PodsLayout(cas::StoreLayout(globals.dir, globals.ns).podsDir());
 }
 
 cli::Subcommand podRunCommand();

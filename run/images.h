@@ -28,7 +28,7 @@ struct AppRoot {
 class Images {
  public:
   Images(const cli::Globals& globals, PullPolicy policy)
-      : globals_(globals), policy_(policy), store_(cas::StoreLayout(globals.dir)) {}
+      : globals_(globals), policy_(policy), store_(cas::StoreLayout(globals.dir, globals.ns)) {}
 
   const cas::StoreReader& store() const { return store_; }
 

@@ -59,7 +59,7 @@ class Adder {
       : arguments_(arguments),
         globals_(globals),
         rule_(parseRule(arguments.prefix, arguments.root)),
-        keystore_(globals.configDirs()),
+        keystore_(globals.trustDirs()),
         format_(cli::effectiveFormat(arguments.format)) {}
 
   int run() {

@@ -13,7 +13,8 @@ cli::Subcommand rmCommand();
 cli::Subcommand disableCommand();
 cli::Subcommand verifyCommand();
 
-// Where keys are written: the local configuration as root, the user's otherwise.
+// Where keys are written: the namespace's part of the local configuration as root, of the user's
+// otherwise.
 Path writeDirectory(const cli::Globals& globals);
 
 // --prefix NAME or --root of a command line. Throws UsageError unless exactly one is there.

@@ -54,7 +54,7 @@ void addRow(cli::Table& table, const TrustedKey& key, const KeyInfo* info) {
 }
 
 int list(const ListArguments& arguments, const cli::Globals& globals) {
-  const Keystore keystore(globals.configDirs());
+  const Keystore keystore(globals.trustDirs());
   std::vector<TrustedKey> keys = keystore.list();
   if (!arguments.prefix.empty()) {
     const auto name = schema::AcIdentifier::parse(arguments.prefix);
@@ -103,7 +103,7 @@ std::function<int()> setUpRule(cli::Options& app, cli::Globals& globals, const R
   app.add("FINGERPRINT", arguments->fingerprint, "all 40 hex digits of it").required();
   return [arguments, action, &globals] {
     const TrustRule rule = parseRule(arguments->prefix, arguments->root);
-    action(Keystore(globals.configDirs()), writeDirectory(globals), rule,
+    action(Keystore(globals.trustDirs()), writeDirectory(globals), rule,
            parseFingerprint(arguments->fingerprint));
     return static_cast<int>(ExitCode::ok);
   };
@@ -130,7 +130,8 @@ void disable(const Keystore& keystore, const Path& writeDir, const TrustRule& ru
 }  // namespace
 
 Path writeDirectory(const cli::Globals& globals) {
-  return ::geteuid() == 0 || globals.userConfig.empty() ? globals.localConfig : globals.userConfig;
+  return globals.ownPart(::geteuid() == 0 || globals.userConfig.empty() ? globals.localConfig
+                                                                        : globals.userConfig);
 }
 
 TrustRule parseRule(const std::string& prefix, bool root) {

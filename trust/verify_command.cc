@@ -67,7 +67,7 @@ std::vector<std::string> rulesOf(const std::vector<TrustedKey>& keys, const Sign
 }
 
 int run(const VerifyArguments& arguments, const cli::Globals& globals) {
-  const Keystore keystore(globals.configDirs());
+  const Keystore keystore(globals.trustDirs());
   const std::vector<TrustedKey> keys = keystore.list();
   const auto name =
       arguments.name.empty() ? std::nullopt : std::optional(withContext("--name", [&] {

@@ -222,6 +222,7 @@ void BundleImport::store(Work& work, std::size_t index) {
   }
   request.imageId = image.id;
   request.source = "bundle:" + work.header.set.hex();
+  request.via = "actool-bundle:volume";
   request.size = image.size;
   request.inputName = "the bundle";
 

@@ -107,7 +107,7 @@ int importBundle(const ImportOptions& options, const cli::Globals& globals) {
   const std::vector<std::string> volumes = volumesOf(options.inputs);
   const StoreLayout layout = storeOf(globals);
   const IngestLimits limits = effectiveLimits(globals.configDirs(), options.limits);
-  const trust::Keystore keystore(globals.configDirs());
+  const trust::Keystore keystore(globals.trustDirs());
   std::unique_ptr<trust::SignatureVerifier> verifier;
   if (!globals.insecure.image) verifier = trust::makeOpenPgpVerifier(keystore.list());
   createStore(layout);

@@ -21,7 +21,7 @@ constexpr std::string_view kImages = "images.json";
 constexpr std::string_view kVolume = "volume.json";
 
 Path dirOf(const StoreLayout& layout) {
-  return layout.dir() / "bundles";
+  return layout.bundlesDir();
 }
 
 struct FileState {

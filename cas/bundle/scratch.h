@@ -1,4 +1,4 @@
-// What came of bundles that are not complete yet: <dir>/bundles/ in the store.
+// What came of bundles that are not complete yet: bundles/ of the namespace.
 //
 //   bundles/                           its flock is held by the one import that works here
 //   bundles/sets/<set>/images.json     of a set some image of which is not in the store

@@ -34,6 +34,9 @@ constexpr std::array kInsecureWords{
 // Tools start one another with the same options: only the first of them warns.
 constexpr const char* kWarnedVariable = "ACTOOL_INSECURE_WARNED";
 
+// Chosen once for a whole session.
+constexpr const char* kNamespaceVariable = "ACTOOL_NAMESPACE";
+
 Path environmentPath(const char* variable, const Path& fallback) {
   const char* value = std::getenv(variable);
   return value != nullptr && *value == '/' ? Path(value) : fallback;
@@ -105,6 +108,17 @@ void Globals::addTo(Options& options) {
         .group("Global options");
   };
   path("--dir", "data directory (" + dir.string() + ")", dir, &dirGiven_);
+  options
+      .call(
+          "--namespace",
+          [this](const std::string& value) {
+            ns = NamespaceName::parse(value);
+            nsGiven_ = true;
+          },
+          "whose images, names and trusted keys ($ACTOOL_NAMESPACE, else default)")
+      .typeName("NAME")
+      .lastHolds()
+      .group("Global options");
   path("--system-config", "system configuration (/usr/lib/actool)", systemConfig, nullptr);
   path("--local-config", "local configuration (/etc/actool)", localConfig, nullptr);
   path("--user-config", "user configuration ($XDG_CONFIG_HOME/actool)", userConfig, nullptr);
@@ -141,24 +155,51 @@ void Globals::addTo(Options& options) {
 
 void Globals::settle() {
   log::setDebug(debug);
-  if (!dirGiven_) {
-    forEachConfig(configDirs(), "paths.d", "paths", [this](const ConfigFile&, const Json& content) {
-      const std::string data = stringMemberOr(content, "data", "");
-      if (data.empty()) return;
-      if (data[0] != '/') {
-        throw UsageError(fmt::format("\"data\" is \"{}\"", printable(data)),
-                         "it should be an absolute path");
-      }
-      dir = data;
-      dirGiven_ = true;
-    });
+  const char* variable = std::getenv(kNamespaceVariable);
+  if (!nsGiven_ && variable != nullptr && *variable != '\0') {
+    ns = withContext(std::string("$") + kNamespaceVariable,
+                     [&] { return NamespaceName::parse(variable); });
+    nsGiven_ = true;
   }
+  if (!dirGiven_ || !nsGiven_) readPaths();
   const std::string words = insecure.str();
   if (words == "none") return;
   const char* warned = std::getenv(kWarnedVariable);
   if (warned != nullptr && words == warned) return;
   log::warn("--insecure-options={}: these checks are left out", words);
   if (::setenv(kWarnedVariable, words.c_str(), 1) != 0) throwErrno("setting the environment");
+}
+
+void Globals::readPaths() {
+  const bool wantsDir = !dirGiven_;
+  const bool wantsNs = !nsGiven_;
+  forEachConfig(configDirs(), "paths.d", "paths", [&](const ConfigFile&, const Json& content) {
+    const std::string data = stringMemberOr(content, "data", "");
+    if (!data.empty() && data[0] != '/') {
+      throw UsageError(fmt::format("\"data\" is \"{}\"", printable(data)),
+                       "it should be an absolute path");
+    }
+    if (wantsDir && !data.empty()) {
+      dir = data;
+      dirGiven_ = true;
+    }
+    const std::string name = stringMemberOr(content, "namespace", "");
+    if (wantsNs && !name.empty()) {
+      ns = NamespaceName::parse(name);
+      nsGiven_ = true;
+    }
+  });
+}
+
+Path Globals::ownPart(const Path& config) const {
+  return ns.isDefault() ? config : config / "namespaces" / ns.str();
+}
+
+ConfigDirs Globals::trustDirs() const {
+  ConfigDirs dirs = configDirs();
+  for (Path& directory : dirs.dirs)
+    directory = ownPart(directory);
+  return dirs;
 }
 
 ConfigDirs Globals::configDirs() const {
@@ -174,6 +215,7 @@ std::vector<std::string> Globals::forward() const {
     if (differs) arguments.push_back(option + "=" + value);
   };
   add(dirGiven_, "--dir", dir.string());
+  add(nsGiven_ || !ns.isDefault(), "--namespace", ns.str());
   add(systemConfig != defaults.systemConfig, "--system-config", systemConfig.string());
   add(localConfig != defaults.localConfig, "--local-config", localConfig.string());
   add(userConfig != defaults.userConfig, "--user-config", userConfig.string());

@@ -7,6 +7,7 @@
 
 #include "core/base/config_file.h"
 #include "core/base/fs.h"
+#include "core/base/namespace_name.h"
 #include "core/base/progress.h"
 
 namespace actool::cli {
@@ -34,12 +35,13 @@ class Globals {
  public:
   Globals();  // the defaults of DESIGN: root or not, XDG directories
 
-  // Adds --dir, --system-config, --local-config, --user-config, --insecure-options,
+  // Adds --dir, --namespace, --system-config, --local-config, --user-config, --insecure-options,
   // --trust-keys-from-https, --debug and --progress to `options`. They may stand anywhere;
   // of one that is given twice the last holds.
   void addTo(Options& options);
 
   Path dir;           // the data directory
+  NamespaceName ns;   // of the store and of the keys
   Path systemConfig;  // /usr/lib/actool
   Path localConfig;   // /etc/actool
   Path userConfig;    // empty when there is none
@@ -49,15 +51,24 @@ class Globals {
   ProgressMode progress = ProgressMode::automatic;
 
   // After parsing: applies debug, warns of insecure options, and lets the `paths`
-  // configuration (rktKind "paths": {"data": ...}) set `dir` when --dir was not given.
+  // configuration (rktKind "paths": {"data": ..., "namespace": ...}) set `dir` when --dir was not
+  // given, and `ns` when neither --namespace nor $ACTOOL_NAMESPACE was.
   void settle();
 
   ConfigDirs configDirs() const;
+  // Where the namespace's own part of a configuration directory is, which is its trusted keys:
+  // `config` itself for the default one, `<config>/namespaces/<ns>` for another.
+  Path ownPart(const Path& config) const;
+  // The same of all of configDirs(). Nothing is inherited from another namespace.
+  ConfigDirs trustDirs() const;
   // The same options for another tool's command line.
   std::vector<std::string> forward() const;
 
  private:
+  void readPaths();
+
   bool dirGiven_ = false;
+  bool nsGiven_ = false;
 };
 
 }  // namespace actool::cli

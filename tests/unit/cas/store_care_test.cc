@@ -234,7 +234,7 @@ TEST_F(CareTest, AStoreOfVersion1IsBroughtToThePresentOne) {
   EXPECT_EQ(listed(), std::vector{id_});
   EXPECT_EQ(readFile(layout_.versionFile(), 100), formatVersion(1));
   { const StoreWriter writer(layout_); }
-  EXPECT_EQ(readFile(layout_.versionFile(), 100), "actool-store 2\n");
+  EXPECT_EQ(readFile(layout_.versionFile(), 100), "actool-store 3\n");
   EXPECT_EQ(listed(), std::vector{id_});
   const auto index = openIndexForReading(layout_.indexDir());
   EXPECT_EQ(index->get("source/https://example.com/web.aci"), std::nullopt);

@@ -76,7 +76,7 @@ TEST_F(CatalogTest, BadRecordsAreNamed) {
   };
   EXPECT_EQ(messageWith("kind", "other"), "image.json: \"kind\" is not an image of the store");
   EXPECT_EQ(messageWith("version", 2), "image.json: \"version\" is not one this release knows");
-  EXPECT_EQ(messageWith("tarSize", -1), "image.json: \"tarSize\" is not a count of bytes");
+  EXPECT_EQ(messageWith("tarSize", -1), "image.json: \"tarSize\" is not a whole number");
   EXPECT_EQ(messageWith("sources", 1), "image.json: \"sources\" is not a list");
   EXPECT_EQ(messageOf([] { parseEncoding("zip"); }), "unknown encoding 'zip'");
 }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cas/index.h"
+#include "cas/index_scope.h"
 #include "core/base/error.h"
 #include "tests/support/errors.h"
 #include "tests/unit/cas/memory_index.h"
@@ -24,6 +25,30 @@ Entries entriesOf(const IndexReader& index, std::string_view prefix) {
   });
   return entries;
 }
+
+// One namespace's part of an index in which others have entries too.
+class Part : public Index {
+ public:
+  explicit Part(const NamespaceName& ns) : part_(whole_, ns) {
+    IndexBatch others;
+    for (const std::string key : {"@other/a", "@other/n/a", "@teams/a"})
+      others.put(key, "another's");
+    if (!ns.isDefault()) others.put("a", "another's");
+    whole_.commit(others);
+  }
+  std::optional<std::string> get(std::string_view key) const override { return part_.get(key); }
+  void forEach(
+      std::string_view prefix,
+      const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+    part_.forEach(prefix, visit);
+  }
+  void commit(const IndexBatch& batch) override { part_.commit(batch); }
+  void settle() override { part_.settle(); }
+
+ private:
+  MemoryIndex whole_;
+  ScopedIndex part_;
+};
 
 struct Implementation {
   const char* name;
@@ -115,6 +140,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Implementation{"memory",
                                    [](const Path&) -> std::unique_ptr<Index> {
                                      return std::make_unique<MemoryIndex>();
+                                   }},
+                    Implementation{"partOfTheDefault",
+                                   [](const Path&) -> std::unique_ptr<Index> {
+                                     return std::make_unique<Part>(NamespaceName());
+                                   }},
+                    Implementation{"partOfATeam",
+                                   [](const Path&) -> std::unique_ptr<Index> {
+                                     return std::make_unique<Part>(NamespaceName::parse("team"));
                                    }}),
     [](const auto& one) { return std::string(one.param.name); });
 

@@ -45,10 +45,10 @@ TEST_F(StoreReaderTest, NoStoreIsAnEmptyOne) {
 }
 
 TEST_F(StoreReaderTest, AnotherVersionIsRefused) {
-  writeFilePlain(layout_.versionFile(), "actool-store 3\n");
+  writeFilePlain(layout_.versionFile(), "actool-store 9\n");
   EXPECT_EQ(messageOf([&] { StoreReader reader(layout_); }),
             layout_.versionFile().string() +
-                ": unknown store version 'actool-store 3'; use the release of actool that made "
+                ": unknown store version 'actool-store 9'; use the release of actool that made "
                 "it, or another --dir");
 }
 

@@ -55,7 +55,8 @@ TEST_F(ProcessTest, IngestGetsTheBytesAndAnswersWithTheImage) {
   session->write(bytes("end"));
   EXPECT_EQ(session->finish().id, imageId('a'));
   EXPECT_EQ(left("data"), big + "end");
-  EXPECT_THAT(left("args"), HasSubstr("ingest --resume --source=https://e.com/w.aci\n"));
+  EXPECT_THAT(left("args"), HasSubstr("ingest --resume --source=https://e.com/w.aci "
+                                      "--via=actool-fetch:https\n"));
   EXPECT_EQ(talk_, "signed by somebody\n");
 }
 

@@ -73,10 +73,11 @@ TEST(IngestArgumentsTest, AreThoseOfTheProtocol) {
                               .size = 7,
                               .maxSize = 9,
                               .source = "https://e.com/w.aci"};
-  EXPECT_THAT(request.arguments(),
-              ElementsAre("--signature=/tmp/s.asc", "--requested=example.com/web:1.0.0",
-                          "--image-id=" + imageId('a').str(), "--size=7",
-                          "--max-distributed-size=9", "--source=https://e.com/w.aci"));
+  EXPECT_THAT(
+      request.arguments(),
+      ElementsAre("--signature=/tmp/s.asc", "--requested=example.com/web:1.0.0",
+                  "--image-id=" + imageId('a').str(), "--size=7", "--max-distributed-size=9",
+                  "--source=https://e.com/w.aci", "--via=actool-fetch:https"));
 }
 
 TEST(IngestLineTest, IsAnOffsetOrAnImage) {
