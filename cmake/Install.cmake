@@ -5,7 +5,8 @@ set(ACTOOL_PAGES
   actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-bundle
   actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
   actool-rm actool-gc actool-torrent
-  actool-prepare actool-run-prepared actool-enter actool-export actool-config)
+  actool-prepare actool-run-prepared actool-enter actool-export actool-config actool-app
+  actool-attach actool-logs)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
 set(ACTOOL_MAN_FILES)
 foreach(page IN LISTS ACTOOL_PAGES)

@@ -9,7 +9,9 @@
 #include "run/audit.h"
 #include "run/commands.h"
 #include "run/images.h"
+#include "run/metadata_key.h"
 #include "run/mounts.h"
+#include "run/pod_apps.h"
 #include "run/pod_draft.h"
 #include "run/prepare.h"
 #include "run/run_options.h"
@@ -38,7 +40,15 @@ Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) 
           .disableSeccomp = globals.insecure.seccomp,
           .dnsResolv = pod.dnsResolv,
           .dnsHosts = pod.dnsHosts,
-          .ipc = pod.ipc};
+          .ipc = pod.ipc,
+          .metadataToken = {},
+          .changing = false};
+}
+
+Stage1Options withMetadata(Stage1Options options, const PodOptions& pod, const Pod& of,
+                           const Images& images) {
+  if (pod.metadata) options.metadataToken = prepareMetadata(of, images.store().layout());
+  return options;
 }
 
 // Writes everything of the pod but its trees. What fails in `more` too leaves no pod behind.
@@ -98,7 +108,39 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
   const PodOptions& options = making.request.pod;
   mountTrees(pod, making.stage1, sources, !options.noOverlay);
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
-  execStage1(pod, making.stage1, stage1Options(options, globals), making.draft.readRecords);
+  execStage1(pod, making.stage1,
+             withMetadata(stage1Options(options, globals), options, pod, making.images),
+             making.draft.readRecords);
+}
+
+// A pod without apps, which go in and out while it runs.
+int runSandbox(cli::Globals& globals, const std::vector<std::string>& words) {
+  const RunRequest request = parseRun(globals, words, RunWords::sandbox);
+  globals.settle();
+  if (!request.apps.empty() || request.withoutImage || request.pod.interactive) {
+    throw UsageError("app sandbox takes no images", "`actool app add` adds them to the pod");
+  }
+  Making making{request, Images(globals, request.pod.pullPolicy), {}, {"", ""}};
+  making.draft.manifest.annotations.set(
+      schema::AcIdentifier::parse(std::string(kMutableAnnotation)), "true");
+  making.draft.manifest.volumes = request.pod.volumes;
+  making.stage1 = selectStage1(request.pod.stage1, making.images, globals);
+  if (!Stage1Manifest::parse(making.stage1.manifest, "manifest of the stage1")
+           .entryPoint(kStage1AppAdd)) {
+    throw UsageError("the stage1 has no entry points for apps that come and go",
+                     "use one that has them, as native");
+  }
+  Pod pod = newPod(making);
+  makePod(pod, making.draft, making.stage1, making.images, [&](const auto&) {
+    enterMountNamespace();
+    if (!pod.moveTo(Phase::run)) throw Error("it was moved by another process");
+  });
+  mountTrees(pod, making.stage1, {}, !request.pod.noOverlay);
+  auditRun(making.images.store().layout(), pod, making.draft.manifest);
+  Stage1Options options =
+      withMetadata(stage1Options(request.pod, globals), request.pod, pod, making.images);
+  options.changing = true;
+  execStage1(pod, making.stage1, options, false);
 }
 
 int preparePodOf(cli::Globals& globals, const std::vector<std::string>& words) {
@@ -167,7 +209,8 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
   if (!copied) mountTrees(pod, stage1, sources, true);
   auditRun(images.store().layout(), pod, *manifest);
-  execStage1(pod, stage1, stage1Options(request.pod, globals), false);
+  execStage1(pod, stage1,
+             withMetadata(stage1Options(request.pod, globals), request.pod, pod, images), false);
 }
 
 cli::Subcommand described(cli::Subcommand command, RunWords which,
@@ -220,6 +263,21 @@ cli::Subcommand prepareCommand() {
            "  actool run-prepared $uuid",
        .setup = nullptr},
       RunWords::prepare, &preparePodOf);
+}
+
+cli::Subcommand sandboxCommand() {
+  return described(
+      {.name = "app sandbox",
+       .summary = "Runs a pod without apps, to which they can be added",
+       .details =
+           "actool app sandbox [OPTIONS]\n\n"
+           "Runs in the foreground until it is stopped. Apps come in with `actool app add` and "
+           "`actool app start`.\n\n"
+           "Example:\n"
+           "  actool app sandbox --uuid-file-save=/run/box.uuid &\n"
+           "  actool app add $(cat /run/box.uuid) example.com/web --name=web",
+       .setup = nullptr},
+      RunWords::sandbox, &runSandbox);
 }
 
 cli::Subcommand runPreparedCommand() {

@@ -17,6 +17,10 @@ cli::Subcommand runPreparedCommand();
 cli::Subcommand enterCommand();
 cli::Subcommand exportCommand();
 cli::Subcommand configCommand();
+cli::Subcommand attachCommand();
+cli::Subcommand logsCommand();
+cli::Subcommand sandboxCommand();
+std::vector<cli::Subcommand> appCommands();  // "app sandbox", "app add", ...
 cli::Subcommand listCommand();
 cli::Subcommand statusCommand();
 cli::Subcommand catManifestCommand();

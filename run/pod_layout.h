@@ -20,11 +20,19 @@
 //     stage1/rootfs/opt/stage2/<app>/rootfs/  the app's root: an overlay mount or a copy
 //     stage1/rootfs/rkt/status/<app>          written by stage1: exit status as decimal text
 //     stage1/rootfs/rkt/env/<app>             reserved for stage1
+//     stage1/rootfs/rkt/supervisor-status     link to "ready" once all apps have begun
+//     stage1/rootfs/rkt/metadata-url          where apps reach the metadata service
+//     stage1/rootfs/rkt/pids/<app>            of pods that change: the app's PID inside of the pod
 //     overlay/stage1/work/                    overlay's work directory for stage1/rootfs
 //     overlay/<app>.app/{upper,work}/         the app's upper layer and work directory
 //     overlay/<app>.app/lower/                where the app's image is mounted, in the pod's mount
 //                                             namespace, unless its tree was unpacked
 //     sharedVolumes/<volume>/                 volumes of kind "empty"
+//     logs/<app>.log, <app>.log.1             what the app logged
+//     logs/<app>.journal                      instead: what its journal entries are marked with
+//     control                                 socket: requests to the native stage1
+//     metadata-key                            the metadata service's; for root only
+//     pod.lck                                 locked while apps are added or removed
 //     netns, subcgroup                        reserved for stage1
 //
 // The upper layer of the stage1 overlay is the mount point itself, so what stage1 writes there
@@ -70,6 +78,12 @@ class PodLayout {
   Path manifest() const { return dir_ / "pod"; }
   Path created() const { return dir_ / "pod-created"; }
   Path copiedMark() const { return dir_ / "trees-copied"; }
+  Path mutationLock() const { return dir_ / "pod.lck"; }
+  Path metadataKey() const { return dir_ / "metadata-key"; }
+  Path appLog(const schema::AcName& app) const { return dir_ / "logs" / (app.str() + ".log"); }
+  Path appJournal(const schema::AcName& app) const {
+    return dir_ / "logs" / (app.str() + ".journal");
+  }
   Path pid() const { return dir_ / "pid"; }
   Path ppid() const { return dir_ / "ppid"; }
   Path appInfoDir(const schema::AcName& app) const { return dir_ / "appsinfo" / app.str(); }
@@ -86,6 +100,11 @@ class PodLayout {
   Path appRootfs(const schema::AcName& app) const { return stage2Dir(app) / "rootfs"; }
   Path statusDir() const { return stage1Rootfs() / "rkt/status"; }
   Path statusFile(const schema::AcName& app) const { return statusDir() / app.str(); }
+  // Of a pod that changes: the app's PID inside of the pod; its mtime is the app's start.
+  Path pidsDir() const { return stage1Rootfs() / "rkt/pids"; }
+  Path appPid(const schema::AcName& app) const { return pidsDir() / app.str(); }
+  Path metadataUrl() const { return stage1Rootfs() / "rkt/metadata-url"; }
+  Path readyMark() const { return stage1Rootfs() / "rkt/supervisor-status"; }
   Path envFile(const schema::AcName& app) const { return stage1Rootfs() / "rkt/env" / app.str(); }
 
   Path stage1Work() const { return dir_ / "overlay/stage1/work"; }
@@ -112,6 +131,11 @@ inline constexpr std::string_view kStage1Run = "coreos.com/rkt/stage1/run";
 inline constexpr std::string_view kStage1Enter = "coreos.com/rkt/stage1/enter";
 inline constexpr std::string_view kStage1Gc = "coreos.com/rkt/stage1/gc";
 inline constexpr std::string_view kStage1Stop = "coreos.com/rkt/stage1/stop";
+inline constexpr std::string_view kStage1Attach = "coreos.com/rkt/stage1/attach";
+inline constexpr std::string_view kStage1AppAdd = "coreos.com/rkt/stage1/app/add";
+inline constexpr std::string_view kStage1AppStart = "coreos.com/rkt/stage1/app/start";
+inline constexpr std::string_view kStage1AppStop = "coreos.com/rkt/stage1/app/stop";
+inline constexpr std::string_view kStage1AppRm = "coreos.com/rkt/stage1/app/rm";
 inline constexpr std::string_view kStage1InterfaceVersion =
     "coreos.com/rkt/stage1/interface-version";
 inline constexpr const char* kLockFdVariable = "RKT_LOCK_FD";

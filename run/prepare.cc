@@ -21,18 +21,6 @@ extern "C" char** environ;
 namespace actool::run {
 namespace {
 
-void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
-  if (volume.kind != schema::Volume::Kind::empty) return;
-  const Path path = layout.sharedVolume(volume.name);
-  makeDirs(path, 0755);
-  // The type lets only octal digits in.
-  const unsigned long mode = std::strtoul(volume.mode.c_str(), nullptr, 8);
-  if (::chown(path.c_str(), volume.uid, volume.gid) != 0 ||
-      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
-    throwErrno("setting owner and mode of volume " + volume.name.str());
-  }
-}
-
 UniqueFd openDir(const Path& path) {
   return openFile(path.string(), O_PATH | O_DIRECTORY);
 }
@@ -54,6 +42,45 @@ void writePodManifest(const Pod& pod, const schema::PodManifest& manifest) {
   writeFilePlain(pod.layout().created(), "");
 }
 
+void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
+  if (volume.kind != schema::Volume::Kind::empty) return;
+  const Path path = layout.sharedVolume(volume.name);
+  makeDirs(path, 0755);
+  // The type lets only octal digits in.
+  const unsigned long mode = std::strtoul(volume.mode.c_str(), nullptr, 8);
+  if (::chown(path.c_str(), volume.uid, volume.gid) != 0 ||
+      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
+    throwErrno("setting owner and mode of volume " + volume.name.str());
+  }
+}
+
+void prepareApp(const Pod& pod, const AppSource& app) {
+  const PodLayout layout = pod.layout();
+  makeDirs(layout.appInfoDir(app.name), 0755);
+  writeFilePlain(layout.appManifest(app.name), app.imageManifest);
+  writeTreeFile(pod, app);
+  makeDirs(layout.appUpper(app.name), 0755);
+  makeDirs(layout.appWork(app.name), 0700);
+  if (app.root.mount) {
+    makeDirs(layout.appLower(app.name), 0700);
+    copyDirAttributes(app.root.mount.get(), layout.appUpper(app.name));
+  } else {
+    copyDirAttributes(openDir(app.root.tree).get(), layout.appUpper(app.name));
+  }
+}
+
+void mountAppTree(const Pod& pod, const AppSource& app, bool overlayWanted) {
+  const PodLayout layout = pod.layout();
+  Path lower = app.root.tree;
+  if (app.root.mount) {
+    lower = layout.appLower(app.name);
+    attachMount(app.root.mount, lower);
+  }
+  mountOrCopy(
+      {lower, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},
+      overlayWanted, "app " + app.name.str());
+}
+
 void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
                 const std::vector<AppSource>& apps) {
   const PodLayout layout = pod.layout();
@@ -63,18 +90,8 @@ void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage
   makeDirs(layout.stage1Work(), 0700);
   makeDirs(layout.statusDir(), 0755);
   for (const AppSource& app : apps) {
-    makeDirs(layout.appInfoDir(app.name), 0755);
-    writeFilePlain(layout.appManifest(app.name), app.imageManifest);
-    writeTreeFile(pod, app);
+    prepareApp(pod, app);
     makeDirs(layout.appRootfs(app.name), 0755);
-    makeDirs(layout.appUpper(app.name), 0755);
-    makeDirs(layout.appWork(app.name), 0700);
-    if (app.root.mount) {
-      makeDirs(layout.appLower(app.name), 0700);
-      copyDirAttributes(app.root.mount.get(), layout.appUpper(app.name));
-    } else {
-      copyDirAttributes(openDir(app.root.tree).get(), layout.appUpper(app.name));
-    }
   }
   copyDirAttributes(openDir(stage1.rootfs).get(), layout.stage1Rootfs());
 
@@ -100,16 +117,8 @@ void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSourc
       throwErrno("removing " + layout.stage1TreeFile().string());
     }
   }
-  for (const AppSource& app : apps) {
-    Path lower = app.root.tree;
-    if (app.root.mount) {
-      lower = layout.appLower(app.name);
-      attachMount(app.root.mount, lower);
-    }
-    mountOrCopy(
-        {lower, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},
-        overlayWanted, "app " + app.name.str());
-  }
+  for (const AppSource& app : apps)
+    mountAppTree(pod, app, overlayWanted);
 }
 
 void execStage1(const Pod& pod, const Stage1& stage1, const Stage1Options& options,

@@ -23,6 +23,13 @@ struct AppSource {
 // outlive the machine's run.
 void writePodManifest(const Pod& pod, const schema::PodManifest& manifest);
 
+// The part of preparePod() for one app: its appsinfo and its overlay's directories.
+void prepareApp(const Pod& pod, const AppSource& app);
+// The directory of a volume of kind "empty".
+void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume);
+// Mounts (or copies) one app's tree at its place, as mountTrees() does.
+void mountAppTree(const Pod& pod, const AppSource& app, bool overlayWanted);
+
 // Makes everything else docs/pods.md lists but the trees. The pod is in phase `prepare` and locked.
 void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
                 const std::vector<AppSource>& apps);

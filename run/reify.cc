@@ -165,6 +165,9 @@ PodManifest reify(const PodOptions& pod, const std::vector<AppPlan>& apps,
     };
     app.app = makeApp(pod, plan, environment);
     app.readOnlyRootFs = plan.options.readOnlyRootfs;
+    for (const auto& [name, mode] : plan.options.stdio) {
+      app.annotations.set(schema::AcIdentifier::parse("coreos.com/rkt/stage2/" + name), mode);
+    }
     for (const auto& [name, value] : plan.options.annotations) {
       app.annotations.set(
           withContext("--annotation", [&] { return schema::AcIdentifier::parse(name); }), value);

@@ -26,10 +26,19 @@ std::string commandOf(RunWords which) {
       return "actool prepare";
     case RunWords::runPrepared:
       return "actool run-prepared";
+    case RunWords::sandbox:
+      return "actool app sandbox";
+    case RunWords::appAdd:
+      return "actool app add";
     case RunWords::run:
       break;
   }
   return "actool run";
+}
+
+// Commands whose words are images with options of their own.
+bool hasImages(RunWords which) {
+  return which != RunWords::runPrepared && which != RunWords::sandbox;
 }
 
 using Setter = std::function<void(const std::string&)>;
@@ -79,6 +88,45 @@ void addStage1Options(cli::Options& app, Stage1Request& request) {
   add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
 }
 
+// What `app add` has too: volumes, and where images come from.
+void addVolumeAndPullOptions(cli::Options& app, PodOptions& pod) {
+  const auto conflict = [&pod](const std::string& word) { pod.manifestConflicts.push_back(word); };
+  const std::string group(kPodGroup);
+  addEach(
+      app, "--volume",
+      [&pod, conflict](const std::string& value) {
+        pod.volumes.push_back(
+            withContext("--volume", [&] { return schema::Volume::parseOption(value); }));
+        conflict("--volume");
+      },
+      "a volume for the apps' mount points", "NAME,kind=host|empty,...")
+      .group(group);
+  addOne(
+      app, "--pull-policy",
+      [&pod, conflict](const std::string& value) {
+        pod.pullPolicy = parsePullPolicy(value);
+        conflict("--pull-policy");
+      },
+      "when images are fetched: new, update or never", "POLICY")
+      .group(group);
+  app.callFlag(
+         "--store-only",
+         [&pod, conflict] {
+           pod.pullPolicy = PullPolicy::never;
+           conflict("--store-only");
+         },
+         "as --pull-policy=never (rkt's old name)")
+      .group(group);
+  app.callFlag(
+         "--no-store",
+         [&pod, conflict] {
+           pod.pullPolicy = PullPolicy::update;
+           conflict("--no-store");
+         },
+         "as --pull-policy=update (rkt's old name)")
+      .group(group);
+}
+
 // What makes the pod: for `run` and `prepare`.
 void addMakingOptions(cli::Options& app, PodOptions& pod) {
   const auto conflict = [&pod](const std::string& word) { pod.manifestConflicts.push_back(word); };
@@ -108,15 +156,6 @@ void addMakingOptions(cli::Options& app, PodOptions& pod) {
       },
       "a file of variables for all apps", "FILE")
       .group(group);
-  addEach(
-      app, "--volume",
-      [&pod, conflict](const std::string& value) {
-        pod.volumes.push_back(
-            withContext("--volume", [&] { return schema::Volume::parseOption(value); }));
-        conflict("--volume");
-      },
-      "a volume for the apps' mount points", "NAME,kind=host|empty,...")
-      .group(group);
   addOne(
       app, "--uuid-file-save",
       [&pod](const std::string& value) { pod.uuidFileSave = std::filesystem::absolute(value); },
@@ -127,32 +166,9 @@ void addMakingOptions(cli::Options& app, PodOptions& pod) {
       [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
       "run the pod of this manifest; no images are given then", "FILE")
       .group(group);
-  addOne(
-      app, "--pull-policy",
-      [&pod, conflict](const std::string& value) {
-        pod.pullPolicy = parsePullPolicy(value);
-        conflict("--pull-policy");
-      },
-      "when images are fetched: new, update or never", "POLICY")
-      .group(group);
   app.flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
       .group(group);
-  app.callFlag(
-         "--store-only",
-         [&pod, conflict] {
-           pod.pullPolicy = PullPolicy::never;
-           conflict("--store-only");
-         },
-         "as --pull-policy=never (rkt's old name)")
-      .group(group);
-  app.callFlag(
-         "--no-store",
-         [&pod, conflict] {
-           pod.pullPolicy = PullPolicy::update;
-           conflict("--no-store");
-         },
-         "as --pull-policy=update (rkt's old name)")
-      .group(group);
+  addVolumeAndPullOptions(app, pod);
   addStage1Options(app, pod.stage1);
 }
 
@@ -170,6 +186,7 @@ void addRunningOptions(cli::Options& app, PodOptions& pod) {
       .typeName("=NET");
   app.flag("--interactive", pod.interactive, "give the app this standard input; one app only")
       .group(group);
+  app.flag("--mds-register", pod.metadata, "give the apps a metadata service").group(group);
   app.add("--hostname", pod.hostname, "the pod's host name").group(group);
   addOne(
       app, "--ipc",
@@ -198,6 +215,10 @@ void addRunningOptions(cli::Options& app, PodOptions& pod) {
 }
 
 void addPodOptions(cli::Options& app, PodOptions& pod, RunWords which) {
+  if (which == RunWords::appAdd) {
+    addVolumeAndPullOptions(app, pod);
+    return;
+  }
   if (which != RunWords::runPrepared) addMakingOptions(app, pod);
   if (which != RunWords::prepare) addRunningOptions(app, pod);
   if (which == RunWords::prepare) {
@@ -291,6 +312,19 @@ void addAppOptions(cli::Options& app, AppOptions& options) {
   addPair(app, "--user-annotation", options.userAnnotations, "a user annotation of the app");
   addPair(app, "--user-label", options.userLabels, "a user label of the app");
   addMountOption(app, options.mounts, group);
+  const auto stream = [&](const std::string& name, const std::vector<std::string>& modes) {
+    addOne(
+        app, "--" + name,
+        [&options, name, modes](const std::string& value) {
+          requireOneOf("--" + name, value, modes);
+          options.stdio[name] = value;
+        },
+        "its " + name + ": " + join(modes, ", "), "MODE")
+        .group(group);
+  };
+  stream("stdin", {"null", "stream", "tty"});
+  stream("stdout", {"log", "stream", "tty", "null"});
+  stream("stderr", {"log", "stream", "tty", "null"});
 }
 
 // The options of one group of words.
@@ -298,7 +332,7 @@ struct PodParser {
   PodParser(cli::Globals& globals, PodOptions& pod, RunWords which) : app(commandOf(which)) {
     globals.addTo(app);
     addPodOptions(app, pod, which);
-    if (which != RunWords::runPrepared) addMountOption(app, pod.mounts, kPodGroup);
+    if (hasImages(which)) addMountOption(app, pod.mounts, kPodGroup);
   }
   cli::Options app;
   std::vector<std::string> words;
@@ -306,7 +340,7 @@ struct PodParser {
 
 struct AppParser {
   AppParser(AppOptions& options, RunWords which) : app(commandOf(which)) {
-    if (which != RunWords::runPrepared) addAppOptions(app, options);
+    if (hasImages(which)) addAppOptions(app, options);
   }
   cli::Options app;
   std::vector<std::string> words;
@@ -528,7 +562,7 @@ void describeRunOptions(cli::Options& app, RunWords which) {
   const auto pod = std::make_shared<PodOptions>();
   const auto options = std::make_shared<AppOptions>();
   addPodOptions(app, *pod, which);
-  if (which != RunWords::runPrepared) addAppOptions(app, *options);
+  if (hasImages(which)) addAppOptions(app, *options);
   app.keep(pod);
   app.keep(options);
 }

@@ -40,6 +40,8 @@ struct AppOptions {
   std::vector<schema::EnvVar> environment;
   std::vector<schema::Mount> mounts;
   std::vector<std::uint32_t> supplementaryGids;  // empty: the image's
+  std::map<std::string, std::string> stdio;      // "stdin", "stdout", "stderr" and their modes
+  std::vector<schema::Volume> volumes;           // of `app add`, which has no pod options
   std::string signature;                         // of the image, a file or URL
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> userAnnotations;
@@ -66,6 +68,7 @@ struct PodOptions {
   std::vector<schema::Mount> mounts;  // --mount before the first image
   std::string net = "none";
   bool interactive = false;
+  bool metadata = false;  // --mds-register
   Path uuidFileSave;
   std::string hostname;
   Path podManifest;
@@ -88,8 +91,9 @@ struct RunRequest {
 };
 
 // Whose command line it is. `prepare` has the options that make a pod, `run-prepared` those
-// that hold for its run (and takes the pod's UUID where the others take images), `run` both.
-enum class RunWords { run, prepare, runPrepared };
+// that hold for its run (and takes the pod's UUID where the others take images), `run` both;
+// `app sandbox` has those without images, `app add` takes a UUID and one image.
+enum class RunWords { run, prepare, runPrepared, sandbox, appAdd };
 
 // Parses; `globals` gets its options but is not settled. Throws UsageError.
 RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words,

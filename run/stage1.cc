@@ -26,6 +26,7 @@ constexpr std::uint64_t kVersionHostname = 2;
 constexpr std::uint64_t kVersionInsecure = 3;
 constexpr std::uint64_t kVersionDns = 4;
 constexpr std::uint64_t kVersionGcConfig = 5;
+constexpr std::uint64_t kVersionMutable = 5;
 constexpr std::uint64_t kVersionIpc = 6;
 
 // A path of the kernel's is at most a page.
@@ -84,7 +85,9 @@ struct EntryPlan {
 Stage1Manifest Stage1Manifest::parse(std::string_view json, std::string_view what) {
   Stage1Manifest manifest(schema::ImageManifest::parse(json, what));
   return withContext(what, [&] {
-    for (const std::string_view annotation : {kStage1Run, kStage1Enter, kStage1Gc, kStage1Stop}) {
+    for (const std::string_view annotation :
+         {kStage1Run, kStage1Enter, kStage1Gc, kStage1Stop, kStage1Attach, kStage1AppAdd,
+          kStage1AppStart, kStage1AppStop, kStage1AppRm}) {
       const auto value = manifest.image_.annotations.get(annotation);
       if (value && !value->starts_with('/')) {
         throw Error(fmt::format("annotation {} is '{}', not an absolute path", annotation,
@@ -132,6 +135,8 @@ std::vector<std::string> runArguments(const Stage1Options& options, std::uint64_
   since(1, true, "--net=" + options.net);
   since(1, options.interactive, "--interactive");
   since(1, !options.localConfig.empty(), "--local-config=" + options.localConfig.string());
+  since(1, !options.metadataToken.empty(), "--mds-token=" + options.metadataToken);
+  since(kVersionMutable, options.changing, "--mutable");
   since(kVersionHostname, !options.hostname.empty(), "--hostname=" + options.hostname);
   since(kVersionDns, options.dnsResolv != "default" || options.dnsHosts != "default",
         "--dns-conf-mode=resolv=" + options.dnsResolv + ",hosts=" + options.dnsHosts);
@@ -251,6 +256,19 @@ std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view a
   }
   if (WIFSIGNALED(status)) return ExitStatus{true, WTERMSIG(status)};
   return ExitStatus{false, WEXITSTATUS(status)};
+}
+
+void setCrossing(const PodLayout& pod, pid_t pid, const std::string& app) {
+  const auto enter = Stage1Manifest::ofPod(pod).entryPoint(kStage1Enter);
+  const auto set = [](const char* name, const std::string& value) {
+    if (::setenv(name, value.c_str(), 1) != 0) throwErrno("setting the environment");
+  };
+  if (enter) {
+    set("RKT_STAGE1_ENTERCMD",
+        (pod.stage1Rootfs() / resolveEntryPoint(stage1Tree(pod), *enter)).string());
+  }
+  set("RKT_STAGE1_ENTERPID", std::to_string(pid));
+  set("RKT_STAGE1_ENTERAPP", app);
 }
 
 void execEntryPoint(const PodLayout& pod, std::string_view annotation,

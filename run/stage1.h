@@ -55,7 +55,9 @@ struct Stage1Options {
   bool disableSeccomp = false;
   std::string dnsResolv = "default";
   std::string dnsHosts = "default";
-  std::string ipc;  // empty: not given
+  std::string ipc;                 // empty: not given
+  std::string metadataToken = {};  // empty: no metadata service
+  bool changing = false;           // a pod whose apps come and go
 };
 
 // The arguments after argv[0], for the stage1's interface version. What that version does not
@@ -79,6 +81,10 @@ Path stage1Tree(const PodLayout& pod);
 // entry point. The child reports a failed exec over a pipe: SystemError.
 std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view annotation,
                                         const std::vector<std::string>& arguments);
+
+// Tells the entry point that is run next, which needs to get into the pod, how to (the variables
+// RKT_STAGE1_ENTERCMD, RKT_STAGE1_ENTERPID and RKT_STAGE1_ENTERAPP).
+void setCrossing(const PodLayout& pod, pid_t pid, const std::string& app);
 
 // Becomes an entry point for a running pod, in a mount namespace as above, in the pod's directory,
 // with this process's standard input and output. Throws Error when the stage1 has none.

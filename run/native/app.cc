@@ -16,6 +16,7 @@
 #include <climits>
 #include <csignal>
 #include <functional>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/process.h"
@@ -26,6 +27,7 @@
 #include "run/native/kernel_files.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
+#include "run/native/notify.h"
 #include "run/native/volumes.h"
 
 namespace actool::run::native {
@@ -47,19 +49,72 @@ void replaceStandard(int from, int number) {
   if (::dup2(from, number) < 0) throwErrno("setting up standard input and output");
 }
 
-// Standard output and error go straight through, unless the pod has a terminal of its own: then
-// each of the three that was one becomes that.
-void connectStandardFiles(const PodContext& context, int dev) {
-  if (!context.terminal.empty()) {
-    const std::string name = "pts/" + context.terminal.filename().string();
-    const UniqueFd terminal = openFileAt(dev, name, O_RDWR | O_NOCTTY);
-    if (::ioctl(terminal.get(), TIOCSCTTY, 0) != 0) throwErrno("setting the controlling terminal");
-    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-      if (::isatty(number) == 1) replaceStandard(terminal.get(), number);
-    }
-  } else if (!context.plan.options.interactive) {
-    replaceStandard(openFileAt(dev, "null", O_RDONLY | O_NOCTTY).get(), STDIN_FILENO);
+UniqueFd openTerminal(int dev, const Path& path) {
+  UniqueFd terminal = openFileAt(dev, "pts/" + path.filename().string(), O_RDWR | O_NOCTTY);
+  if (::ioctl(terminal.get(), TIOCSCTTY, 0) != 0) throwErrno("setting the controlling terminal");
+  return terminal;
+}
+
+// An app that opens /dev/stdout opens what is there again: it has to be its own.
+void giveTo(const Identity& identity, int fd) {
+  if (::fchown(fd, identity.uid, identity.gid) != 0) throwErrno("giving the app its output");
+}
+
+// One that goes straight through, unless the pod has a terminal of its own: then each of the
+// three that was one becomes that.
+void inheritStandardFile(const PodContext& context, int number, int dev, const UniqueFd& terminal) {
+  if (terminal) {
+    if (::isatty(number) == 1) replaceStandard(terminal.get(), number);
+  } else if (number == STDIN_FILENO && !context.plan.options.interactive) {
+    replaceStandard(openFileAt(dev, "null", O_RDONLY | O_NOCTTY).get(), number);
   }
+}
+
+void connectStandardFiles(const PodContext& context, std::size_t index, const Identity& identity,
+                          int dev) {
+  const Path& own = context.terminals[index];
+  const UniqueFd terminal = !own.empty()                ? openTerminal(dev, own)
+                            : !context.terminal.empty() ? openTerminal(dev, context.terminal)
+                                                        : UniqueFd();
+  const UniqueFd none;
+  const UniqueFd& shared = own.empty() ? terminal : none;
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const auto which = static_cast<std::size_t>(number);
+    const UniqueFd& file = context.files[index].stdio[which];
+    switch (context.plan.apps[index].stdio[which]) {
+      case StdioMode::inherit:
+        inheritStandardFile(context, number, dev, shared);
+        break;
+      case StdioMode::null:
+        replaceStandard(openFileAt(dev, "null", O_RDWR | O_NOCTTY).get(), number);
+        break;
+      case StdioMode::log:
+      case StdioMode::stream:
+        giveTo(identity, file.get());
+        replaceStandard(file.get(), number);
+        break;
+      case StdioMode::tty:
+        replaceStandard(terminal.get(), number);
+        break;
+    }
+  }
+}
+
+// Variables that say what the executor has given this process.
+std::map<std::string, std::string> executorVariables(const PodContext& context,
+                                                     const AppFiles& files) {
+  std::map<std::string, std::string> variables;
+  if (!context.metadataUrl.empty()) variables["AC_METADATA_URL"] = context.metadataUrl;
+  if (files.notify) variables[kNotifyVariable] = std::string("/dev/") + kNotifyName;
+  if (!files.listen.empty()) {
+    std::vector<std::string> names;
+    for (const ListenSocket& socket : files.listen)
+      names.push_back(socket.name);
+    variables["LISTEN_FDS"] = std::to_string(files.listen.size());
+    variables["LISTEN_PID"] = std::to_string(::getpid());
+    variables["LISTEN_FDNAMES"] = join(names, ":");
+  }
+  return variables;
 }
 
 void limitPrivileges(const AppPlan& app, const Identity& identity) {
@@ -125,8 +180,13 @@ void runPreStart(const AppPlan& app, const Identity& identity,
   if (!ended.ok()) throw Error(shown + " " + ended.describe());
 }
 
+// $TERM at a terminal that anything may be attached to.
+const std::string kOwnTerm = "xterm";
+
 // The order of containment.
-void containAndRun(const PodContext& context, const AppPlan& app, const Channel& channel) {
+void containAndRun(const PodContext& context, std::size_t index, const Channel& channel) {
+  const AppPlan& app = context.plan.apps[index];
+  const AppFiles& files = context.files[index];
   const bool protect = !context.plan.options.disablePaths;
   resetSignals();
   if (::setsid() < 0) throwErrno("starting a session");
@@ -134,8 +194,14 @@ void containAndRun(const PodContext& context, const AppPlan& app, const Channel&
   const UniqueFd root = mountRoot(app.rootfs, protect);
   const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
   const UniqueFd proc = mountKernelFiles(root.get(), protect);
-  const UniqueFd dev = mountDevices(root.get(), context.devices, context.terminal);
-  connectStandardFiles(context, dev.get());
+  const UniqueFd dev =
+      mountDevices(root.get(), context.devices,
+                   context.terminals[index].empty() ? context.terminal : context.terminals[index]);
+  connectStandardFiles(context, index, identity, dev.get());
+  if (files.notify) {
+    const UniqueFd socket = bindNotifySocket(dev.get());
+    channel.send(MessageKind::notify, app.name.str(), socket.get());
+  }
   provideCommonFiles(root.get(), context.plan, app, context.layout.stage1Rootfs());
   mountVolumes(root.get(), app.mounts, app.shown(), protect);
   if (app.readOnlyRoot) setMountAttributes(root.get(), MOUNT_ATTR_RDONLY, 0, false);
@@ -145,10 +211,11 @@ void containAndRun(const PodContext& context, const AppPlan& app, const Channel&
     const UniqueFd own = openFileAt(proc.get(), "self/ns/mnt", O_RDONLY);
     channel.send(MessageKind::mountNamespace, "", own.get());
   }
+  const std::string& term = context.terminals[index].empty() ? context.term : kOwnTerm;
   const std::vector<std::string> environment =
-      composeEnvironment(app.name, app.app, identity, context.term);
+      composeEnvironment(app.name, app.app, identity, term, executorVariables(context, files));
   if (!app.preStart.empty()) runPreStart(app, identity, environment, channel);
-  becomeProgram(app, identity, environment, app.app.exec);
+  becomeProgram(app, identity, environment, app.app.exec, files.listen);
 }
 
 [[noreturn]] void reportFailure(const AppPlan& app, const Channel& channel,
@@ -177,7 +244,7 @@ void resetSignals() {
 
 void becomeProgram(const AppPlan& app, const Identity& identity,
                    const std::vector<std::string>& environment,
-                   const std::vector<std::string>& argv) {
+                   const std::vector<std::string>& argv, const std::vector<ListenSocket>& listen) {
   limitPrivileges(app, identity);
   ::umask(022);
   const std::string& directory = app.app.workingDirectory;
@@ -189,6 +256,7 @@ void becomeProgram(const AppPlan& app, const Identity& identity,
   if (::close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) {
     throwErrno("closing descriptors");
   }
+  placeListenSockets(listen);
   std::vector<char*> variables = pointers(environment);
   const std::vector<char*> words = pointers(argv);
   ::environ = variables.data();  // where execvp(3) takes PATH from
@@ -196,8 +264,8 @@ void becomeProgram(const AppPlan& app, const Identity& identity,
   execFailed(errno, argv[0]);
 }
 
-void runApp(const PodContext& context, const AppPlan& app, const Channel& channel) {
-  reportFailure(app, channel, [&] { containAndRun(context, app, channel); });
+void runApp(const PodContext& context, std::size_t index, const Channel& channel) {
+  reportFailure(context.plan.apps[index], channel, [&] { containAndRun(context, index, channel); });
 }
 
 void runPostStop(const PodContext& context, const AppPlan& app, int mountNamespace,
@@ -210,7 +278,10 @@ void runPostStop(const PodContext& context, const AppPlan& app, int mountNamespa
       const UniqueFd root = openFile("/", O_PATH | O_DIRECTORY);
       replaceStandard(openFile("/dev/null", O_RDONLY | O_NOCTTY).get(), STDIN_FILENO);
       const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
-      becomeProgram(app, identity, composeEnvironment(app.name, app.app, identity, context.term),
+      std::map<std::string, std::string> variables;
+      if (!context.metadataUrl.empty()) variables["AC_METADATA_URL"] = context.metadataUrl;
+      becomeProgram(app, identity,
+                    composeEnvironment(app.name, app.app, identity, context.term, variables),
                     app.postStop);
     });
   });

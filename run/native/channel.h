@@ -12,8 +12,15 @@ namespace actool::run::native {
 
 enum class MessageKind : char {
   failure = 'F',         // payload: the error's line; from an app or the supervisor
-  appExited = 'X',       // payload: the app's place in the plan and its exit code: "0 3"
-  terminal = 'T',        // with the master side of the pod's terminal
+  appBegun = 'B',        // payload: the app and its PID in the pod: "web 2"
+  appFailed = 'E',       // of a pod that changes; payload: the app and why it did not begin
+  appExited = 'X',       // payload: the app and its exit code: "web 3"
+  terminal = 'T',        // with the master side of a terminal: the app's named, or the pod's
+  metadata = 'D',        // payload: the metadata service's URL; with its socket
+  notify = 'N',          // payload: the app; with the socket it says its readiness to
+  stream = 'I',          // from outside, before startApp: "0" to "2", with the app's end of it
+  startApp = 'S',        // from outside; payload: the app
+  stopApp = 'P',         // from outside; payload: the app
   mountNamespace = 'M',  // with an app's mount namespace, for its post-stop handler
 };
 

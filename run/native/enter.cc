@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <string>
 
 #include "core/base/error.h"
@@ -30,27 +31,41 @@ namespace actool::run::native {
 namespace {
 
 constexpr std::size_t kMaxProcFile = 1 << 20;
+constexpr std::size_t kMaxPidText = 32;
 
 std::string readProc(const std::string& path) {
   const UniqueFd file = openFile(path, O_RDONLY);
   return readAll(file.get(), kMaxProcFile, path);
 }
 
-// The plan of the app, and its place in the pod.
-std::pair<AppPlan, std::size_t> findApp(const EnterOptions& options, const PodLayout& layout) {
-  const auto pod = schema::PodManifest::parse(
-      readFile(layout.manifest(), schema::kMaxManifestBytes), "the pod's manifest");
-  for (std::size_t i = 0; i < pod.apps.size(); ++i) {
-    const schema::RuntimeApp& runtime = pod.apps[i];
-    if (runtime.name.str() != options.app) continue;
-    const std::string image =
-        runtime.app ? std::string()
-                    : readFile(layout.appManifest(runtime.name), schema::kMaxManifestBytes);
-    // What is left alone here is checked when the pod runs: the UUID and the host name.
-    const RunOptions run(*Uuid::parse("00000000-0000-0000-0000-000000000000"));
-    return {planApp(runtime, pod.volumes, run, layout, image), i};
+struct Entered {
+  AppPlan app;
+  pid_t inner;  // its PID in the pod
+};
+
+Entered findApp(const EnterOptions& options, const PodLayout& layout) {
+  // What is left alone here is checked when the pod runs: the UUID and the host name.
+  const RunOptions run(*Uuid::parse("00000000-0000-0000-0000-000000000000"));
+  AppPlan app = loadAppPlan(options.app, run, layout);
+  // Of a pod that changes it is on record; else the app's place in the manifest says it.
+  if (const auto text = tryReadFile(layout.appPid(app.name), kMaxPidText)) {
+    const auto pid = parseUint(trim(*text));
+    if (!pid) throw Error("its PID is not on record");
+    return {std::move(app), static_cast<pid_t>(*pid)};
   }
-  throw NotFoundError("the pod has no app \"" + printable(options.app) + "\"");
+  const auto pod = schema::PodManifest::parse(
+      readFile(layout.manifest(), schema::kMaxPodManifestBytes), "the pod's manifest");
+  std::size_t index = 0;
+  while (index < pod.apps.size() && pod.apps[index].name != app.name)
+    ++index;
+  return {std::move(app), appPid(index)};
+}
+
+// Of its metadata service, when the pod has one.
+std::map<std::string, std::string> podVariables(const PodLayout& layout) {
+  const auto url = tryReadFile(layout.metadataUrl(), kMaxProcFile);
+  if (!url) return {};
+  return {{"AC_METADATA_URL", std::string(trim(*url))}};
 }
 
 // The app's process as a pidfd: that child of the supervisor which has the app's number inside.
@@ -96,6 +111,7 @@ class Foreground {
 };
 
 [[noreturn]] void runInside(const AppPlan& app, const EnterOptions& options,
+                            const std::map<std::string, std::string>& variables,
                             const Channel& channel) {
   try {
     // Before anything of the image is looked at: the app's processes can see this one now.
@@ -106,7 +122,8 @@ class Foreground {
     const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
     const char* term = ::getenv("TERM");
     becomeProgram(app, identity,
-                  composeEnvironment(app.name, app.app, identity, term != nullptr ? term : "vt100"),
+                  composeEnvironment(app.name, app.app, identity, term != nullptr ? term : "vt100",
+                                     variables),
                   options.command);
   } catch (const Error& error) {
     channel.send(MessageKind::failure, error.what());
@@ -115,7 +132,8 @@ class Foreground {
 }
 
 // In the app's namespaces already, which a child is in for its PID too.
-int runCommand(const AppPlan& app, const EnterOptions& options) {
+int runCommand(const AppPlan& app, const EnterOptions& options,
+               const std::map<std::string, std::string>& variables) {
   sigset_t mask;
   ::sigemptyset(&mask);
   for (const int signal : kForwardedSignals)
@@ -128,7 +146,7 @@ int runCommand(const AppPlan& app, const EnterOptions& options) {
   auto [ours, theirs] = Channel::makePair();
   UniqueFd child;
   const pid_t pid = cloneProcess(0, &child);
-  if (pid == 0) runInside(app, options, theirs);
+  if (pid == 0) runInside(app, options, variables, theirs);
   theirs.close();
 
   std::array<pollfd, 2> fds = {{{signals.get(), POLLIN, 0}, {child.get(), POLLIN, 0}}};
@@ -172,16 +190,18 @@ std::optional<pid_t> innerPidOf(pid_t pid) {
 }
 
 int enterApp(const EnterOptions& options, const PodLayout& layout) {
-  const auto [app, index] = findApp(options, layout);
-  return withContext(app.shown(), [&, &app = app, index = index] {
+  const Entered entered = findApp(options, layout);
+  const AppPlan& app = entered.app;
+  return withContext(app.shown(), [&] {
     if (actool::exists(layout.statusFile(app.name))) throw NotFoundError("it has ended");
-    const UniqueFd process = openAppProcess(options.pid, appPid(index), "it");
+    const std::map<std::string, std::string> variables = podVariables(layout);
+    const UniqueFd process = openAppProcess(options.pid, entered.inner, "it");
     // All at once, so that they are of one process.
     constexpr int kNamespaces =
         CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     if (::setns(process.get(), kNamespaces) != 0) throwErrno("entering its namespaces");
 
-    return runCommand(app, options);
+    return runCommand(app, options, variables);
   });
 }
 

@@ -1,11 +1,10 @@
 #include "run/native/environment.h"
 
-#include <map>
-
 namespace actool::run::native {
 
 std::vector<std::string> composeEnvironment(const schema::AcName& name, const schema::App& app,
-                                            const Identity& identity, const std::string& term) {
+                                            const Identity& identity, const std::string& term,
+                                            const std::map<std::string, std::string>& more) {
   const bool named = identity.uid != 0 && !identity.name.empty();
   std::map<std::string, std::string> variables = {
       {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -19,6 +18,8 @@ std::vector<std::string> composeEnvironment(const schema::AcName& name, const sc
     variables[variable.name] = variable.value;
   variables["AC_APP_NAME"] = name.str();
   variables["container"] = "actool";
+  for (const auto& [key, value] : more)
+    variables[key] = value;
 
   std::vector<std::string> environment;
   environment.reserve(variables.size());

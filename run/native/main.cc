@@ -4,6 +4,8 @@
 
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "run/native/app_entries.h"
+#include "run/native/attach.h"
 #include "run/native/enter.h"
 #include "run/native/options.h"
 #include "run/native/plan.h"
@@ -31,6 +33,30 @@ int enterEntry(const std::vector<std::string>& arguments) {
   return enterApp(parseEnterOptions(arguments), PodLayout("."));
 }
 
+int attachEntry(const std::vector<std::string>& arguments) {
+  return attachTo(parseAttachOptions(arguments));
+}
+
+int appAddEntry(const std::vector<std::string>& arguments) {
+  addApp(parseAppEntry(arguments), PodLayout("."));
+  return 0;
+}
+
+int appStartEntry(const std::vector<std::string>& arguments) {
+  startApp(parseAppEntry(arguments));
+  return 0;
+}
+
+int appStopEntry(const std::vector<std::string>& arguments) {
+  stopApp(parseAppEntry(arguments));
+  return 0;
+}
+
+int appRmEntry(const std::vector<std::string>& arguments) {
+  removeApp(parseAppEntry(arguments));
+  return 0;
+}
+
 int gcEntry(const std::vector<std::string>& arguments) {
   collectPod(parseGcOptions(arguments), PodLayout("."));
   return 0;
@@ -46,7 +72,14 @@ int stopEntry(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   using namespace actool::run::native;
-  return stage1Main(
-      argc, argv, "native",
-      {{"run", runEntry}, {"enter", enterEntry}, {"gc", gcEntry}, {"stop", stopEntry}});
+  return stage1Main(argc, argv, "native",
+                    {{"run", runEntry},
+                     {"enter", enterEntry},
+                     {"gc", gcEntry},
+                     {"stop", stopEntry},
+                     {"attach", attachEntry},
+                     {"app-add", appAddEntry},
+                     {"app-start", appStartEntry},
+                     {"app-stop", appStopEntry},
+                     {"app-rm", appRmEntry}});
 }

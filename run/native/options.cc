@@ -102,8 +102,10 @@ RunOptions parseRunOptions(const std::vector<std::string>& arguments) {
       options.hostNetwork = isHostNetwork(argument);
     } else if (argument.name == "--interactive") {
       options.interactive = argument.flag();
-    } else if (argument.name == "--local-config" || argument.name == "--mds-token") {
-      argument.required();  // nothing here is configured; there is no metadata service yet
+    } else if (argument.name == "--local-config") {
+      argument.required();  // nothing here is configured
+    } else if (argument.name == "--mds-token") {
+      options.metadataToken = argument.required();
     } else if (argument.name == "--hostname") {
       options.hostname = argument.value.value_or("");
     } else if (argument.name == "--disable-capabilities-restriction") {
@@ -116,10 +118,10 @@ RunOptions parseRunOptions(const std::vector<std::string>& arguments) {
       parseDnsModes(argument, options);
     } else if (argument.name == "--ipc") {
       options.hostIpc = isHostIpc(argument);
-    } else if (argument.name == "--private-users" || argument.name == "--mutable") {
-      if (argument.name == "--private-users" || argument.flag()) {
-        throw UsageError(argument.shown() + ": this executor cannot do that");
-      }
+    } else if (argument.name == "--private-users") {
+      throw UsageError(argument.shown() + ": this executor cannot do that");
+    } else if (argument.name == "--mutable") {
+      options.changing = argument.flag();
     } else {
       setUuid(uuid, argument);
     }

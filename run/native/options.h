@@ -25,6 +25,8 @@ struct RunOptions {
   DnsMode resolv = DnsMode::standard;
   DnsMode hosts = DnsMode::standard;  // never none
   bool hostIpc = false;
+  bool changing = false;      // apps come and go (--mutable)
+  std::string metadataToken;  // empty: no metadata service
 };
 
 struct EnterOptions {
@@ -41,8 +43,8 @@ struct StopOptions {
 };
 
 // `arguments` are those after the program's name. UsageError on what is unknown, malformed, or
-// a thing of the interface that this executor does not do (--private-users, --mutable, networks
-// other than none and host).
+// a thing of the interface that this executor does not do (--private-users, networks other than
+// none and host).
 RunOptions parseRunOptions(const std::vector<std::string>& arguments);
 EnterOptions parseEnterOptions(const std::vector<std::string>& arguments);
 StopOptions parseStopOptions(const std::vector<std::string>& arguments);

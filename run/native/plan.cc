@@ -123,10 +123,24 @@ AppPlan planApp(const schema::RuntimeApp& runtime, const std::vector<schema::Vol
     plan.mounts = planMounts(runtime, plan.app, volumes, layout);
     if (!options.disableCapabilities) plan.capabilities = boundingSet(plan.app.isolators);
     plan.noNewPrivileges = plan.app.isolators.noNewPrivileges();
+    plan.stdio = stdioModes(runtime.annotations);
     plan.preStart = handler(plan.app, "pre-start");
     plan.postStop = handler(plan.app, "post-stop");
     return plan;
   });
+}
+
+AppPlan loadAppPlan(const std::string& name, const RunOptions& options, const PodLayout& layout) {
+  const auto pod = schema::PodManifest::parse(
+      readFile(layout.manifest(), schema::kMaxPodManifestBytes), "the pod's manifest");
+  for (const schema::RuntimeApp& runtime : pod.apps) {
+    if (runtime.name.str() != name) continue;
+    const std::string image =
+        runtime.app ? std::string()
+                    : readFile(layout.appManifest(runtime.name), schema::kMaxManifestBytes);
+    return planApp(runtime, pod.volumes, options, layout, image);
+  }
+  throw NotFoundError("the pod has no app \"" + printable(name) + "\"");
 }
 
 PodPlan makePlan(const RunOptions& options, const PodLayout& layout) {
@@ -134,8 +148,8 @@ PodPlan makePlan(const RunOptions& options, const PodLayout& layout) {
   if (plan.hostname.empty()) plan.hostname = "rkt-" + options.uuid.str();
 
   const auto pod = schema::PodManifest::parse(
-      readFile(layout.manifest(), schema::kMaxManifestBytes), "the pod's manifest");
-  if (pod.apps.empty()) throw Error("the pod has no app");
+      readFile(layout.manifest(), schema::kMaxPodManifestBytes), "the pod's manifest");
+  if (pod.apps.empty() && !options.changing) throw Error("the pod has no app");
   if (options.interactive && pod.apps.size() > 1) {
     throw UsageError("--interactive is for pods of one app; this one has " +
                      std::to_string(pod.apps.size()));

@@ -12,6 +12,7 @@
 #include "core/schema/app.h"
 #include "core/schema/pod_manifest.h"
 #include "run/native/options.h"
+#include "run/native/stdio.h"
 #include "run/pod_layout.h"
 
 namespace actool::run::native {
@@ -37,6 +38,7 @@ struct AppPlan {
   // One bit for each capability of the bounding set; nothing: all are left alone.
   std::optional<std::uint64_t> capabilities;
   bool noNewPrivileges = false;
+  StdioModes stdio{};
   std::vector<std::string> preStart;  // empty: no such handler
   std::vector<std::string> postStop;
 
@@ -46,7 +48,7 @@ struct AppPlan {
 struct PodPlan {
   RunOptions options;
   std::string hostname;
-  std::vector<AppPlan> apps;  // never empty
+  std::vector<AppPlan> apps;  // empty only in a pod that changes
   // Isolators that this executor does not apply: "app \"web\": resource/memory".
   std::vector<std::string> ignoredIsolators;
 };
@@ -60,5 +62,8 @@ PodPlan makePlan(const RunOptions& options, const PodLayout& layout);
 // manifest, used when the pod's manifest has no "app" object; it may be empty otherwise.
 AppPlan planApp(const schema::RuntimeApp& runtime, const std::vector<schema::Volume>& volumes,
                 const RunOptions& options, const PodLayout& layout, std::string_view image);
+
+// The same of the app called `name` as the pod's manifest is now. NotFoundError.
+AppPlan loadAppPlan(const std::string& name, const RunOptions& options, const PodLayout& layout);
 
 }  // namespace actool::run::native

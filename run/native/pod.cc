@@ -11,15 +11,23 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "core/schema/image_manifest.h"
 #include "run/native/channel.h"
+#include "run/native/listen.h"
+#include "run/native/metadata.h"
 #include "run/native/namespaces.h"
+#include "run/native/notify.h"
+#include "run/native/requests.h"
+#include "run/native/streams.h"
 #include "run/native/supervisor.h"
 #include "run/native/terminal.h"
 
@@ -32,6 +40,13 @@ class Outer {
   int run();
 
  private:
+  void openFiles();
+  void openRequests();
+  void startApp(const std::string& name);
+  void markReady();
+  void forgetApp(const std::string& name) const;
+  void appBegun(const std::string& name, const std::string& pid);
+  bool podNeedsStreams() const;
   void blockSignals();
   void writePid() const;
   void passSignalsOn();
@@ -46,8 +61,22 @@ class Outer {
   pid_t pid_ = -1;
   std::optional<Channel> channel_;
   std::unique_ptr<Terminal> terminal_;
+  std::vector<AppFiles> files_;  // the apps' ends, until the supervisor has them
+  std::optional<Streams> streams_;
+  std::optional<Requests> requests_;
+  std::optional<Readiness> readiness_;
+  std::optional<MetadataService> metadata_;
+  std::size_t toBegin_ = 0;             // apps of the plan that have not begun
   std::optional<std::string> failure_;  // the first; what follows from it is no news
 };
+
+// Whether the app's image says that the app tells when it is ready.
+bool saysReadiness(const PodLayout& layout, const schema::AcName& app) {
+  const auto text = tryReadFile(layout.appManifest(app), schema::kMaxManifestBytes);
+  if (!text) return false;
+  const auto manifest = schema::ImageManifest::parse(*text, "manifest of " + app.str());
+  return manifest.annotations.get(kNotifyAnnotation) == "true";
+}
 
 std::uint64_t namespaces(const RunOptions& options) {
   std::uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS;
@@ -63,31 +92,119 @@ int Outer::run() {
   if (::mkdir(layout_.statusDir().c_str(), 0755) != 0 && errno != EEXIST) {
     throwErrno("making directory " + layout_.statusDir().string());
   }
+  openFiles();
   blockSignals();
   auto [ours, theirs] = Channel::makePair();
   pid_ = cloneProcess(namespaces(plan_.options), &pidfd_);
-  if (pid_ == 0) supervise(plan_, layout_, std::move(theirs));
+  if (pid_ == 0) supervise(plan_, layout_, files_, std::move(theirs));
   theirs.close();
+  files_.clear();
   channel_ = std::move(ours);
   writePid();
+  openRequests();
 
   while (true) {
     std::vector<pollfd> fds = {
         {signals_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}, {channel_->fd(), POLLIN, 0}};
     if (channel_->atEnd()) fds[2].fd = -1;
     if (terminal_) terminal_->addTo(fds);
+    if (streams_) streams_->addTo(fds);
+    if (requests_) requests_->addTo(fds);
+    if (readiness_) readiness_->addTo(fds);
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throwErrno("waiting for the pod");
     if (fds[2].revents != 0) takeMessages();
     if (fds[0].revents != 0) passSignalsOn();
     if (terminal_) terminal_->handle(fds);
+    if (requests_) requests_->handle(fds);
+    if (streams_) streams_->handle(fds);
+    if (readiness_) readiness_->handle(fds);
     if (fds[1].revents != 0) break;
   }
   takeMessages();
+  if (streams_) streams_->drain();
   if (terminal_) terminal_->drain();
   terminal_.reset();
   const int code = exitCode();
   if (failure_) throw Error(*failure_);
   return code;
+}
+
+bool Outer::podNeedsStreams() const {
+  if (plan_.options.changing) return true;
+  return std::any_of(plan_.apps.begin(), plan_.apps.end(), [](const AppPlan& app) {
+    return std::any_of(app.stdio.begin(), app.stdio.end(), [](StdioMode mode) {
+      return mode != StdioMode::inherit && mode != StdioMode::null;
+    });
+  });
+}
+
+// What the apps get from outside.
+void Outer::openFiles() {
+  files_.resize(plan_.apps.size());
+  toBegin_ = plan_.apps.size();
+  auto sockets = assignListenSockets(takeListenSockets(), plan_);
+  if (podNeedsStreams()) streams_.emplace("rkt-" + plan_.options.uuid.str());
+  std::set<std::string> saying;
+  const bool asked = ::getenv(kNotifyVariable) != nullptr;
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    const AppPlan& app = plan_.apps[i];
+    files_[i].listen = std::move(sockets[i]);
+    if (streams_) files_[i].stdio = streams_->open(app.name.str(), app.stdio);
+    files_[i].notify = asked && saysReadiness(layout_, app.name);
+    if (files_[i].notify) saying.insert(app.name.str());
+  }
+  if (asked) readiness_.emplace(std::move(saying));
+}
+
+void Outer::openRequests() {
+  if (!streams_) return;
+  Requests::Actions actions;
+  if (plan_.options.changing) {
+    actions.start = [this](const std::string& name) { startApp(name); };
+    actions.stop = [this](const std::string& name) { channel_->send(MessageKind::stopApp, name); };
+    actions.forget = [this](const std::string& name) { forgetApp(name); };
+    if (::mkdir(layout_.pidsDir().c_str(), 0755) != 0 && errno != EEXIST) {
+      throwErrno("making directory " + layout_.pidsDir().string());
+    }
+  }
+  const bool attachable = plan_.options.changing || streams_->anyAttachable();
+  if (attachable) requests_.emplace(*streams_, std::move(actions));
+  if (toBegin_ == 0) markReady();
+}
+
+void Outer::markReady() {
+  if (::symlink("ready", layout_.readyMark().c_str()) != 0 && errno != EEXIST) {
+    throwErrno("writing " + layout_.readyMark().string());
+  }
+  if (readiness_) readiness_->allBegun();
+}
+
+void Outer::startApp(const std::string& name) {
+  const AppPlan app = loadAppPlan(name, plan_.options, layout_);
+  removeTree(layout_.statusFile(app.name));
+  if (metadata_) metadata_->restart();
+  StdioFds ends = streams_->open(name, app.stdio);
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i]) channel_->send(MessageKind::stream, std::to_string(i), ends[i].get());
+  }
+  channel_->send(MessageKind::startApp, name);
+}
+
+void Outer::forgetApp(const std::string& name) const {
+  const schema::AcName app = schema::AcName::parse(name);
+  removeTree(layout_.statusFile(app));
+  removeTree(layout_.appPid(app));
+  removeTree(layout_.appLog(app));
+  removeTree(layout_.appLog(app).string() + ".1");
+  removeTree(layout_.appJournal(app));
+}
+
+void Outer::appBegun(const std::string& name, const std::string& pid) {
+  if (plan_.options.changing) {
+    writeFilePlain(layout_.appPid(schema::AcName::parse(name)), pid + "\n");
+  }
+  if (requests_) requests_->begun(name);
+  if (toBegin_ > 0 && --toBegin_ == 0) markReady();
 }
 
 void Outer::blockSignals() {
@@ -130,22 +247,43 @@ void Outer::takeMessages() {
 }
 
 void Outer::take(Message message) {
+  const std::size_t space = std::min(message.payload.find(' '), message.payload.size());
+  const std::string first = message.payload.substr(0, space);
+  const std::string rest = message.payload.substr(std::min(space + 1, message.payload.size()));
   switch (message.kind) {
     case MessageKind::failure:
       if (!failure_) failure_ = std::move(message.payload);
       return;
     case MessageKind::terminal:
-      terminal_ = std::make_unique<Terminal>(std::move(message.fd));
+      if (message.payload.empty()) {
+        terminal_ = std::make_unique<Terminal>(std::move(message.fd));
+      } else {
+        streams_->setTerminal(message.payload, std::move(message.fd));
+      }
       return;
-    case MessageKind::appExited: {
-      const std::vector<std::string_view> parts = split(message.payload, ' ');
-      const auto index = parseUint(parts.at(0));
-      const AppPlan& app = plan_.apps.at(index.value());
-      writeFilePlain(layout_.statusFile(app.name), parts.at(1));
+    case MessageKind::appBegun:
+      appBegun(first, rest);
       return;
-    }
+    case MessageKind::appFailed:
+      requests_->failed(first, rest);
+      return;
+    case MessageKind::appExited:
+      if (streams_) streams_->appEnded(first);
+      writeFilePlain(layout_.statusFile(schema::AcName::parse(first)), rest);
+      if (requests_) requests_->ended(first);
+      return;
+    case MessageKind::metadata:
+      writeFilePlain(layout_.metadataUrl(), message.payload + "\n", 0600);
+      metadata_.emplace(std::move(message.fd), plan_.options.metadataToken, plan_.options.uuid);
+      return;
+    case MessageKind::notify:
+      readiness_->addSocket(message.payload, std::move(message.fd));
+      return;
     case MessageKind::mountNamespace:
-      return;  // stays between the supervisor and its apps
+    case MessageKind::stream:
+    case MessageKind::startApp:
+    case MessageKind::stopApp:
+      return;  // these go other ways
   }
 }
 

@@ -1,7 +1,6 @@
 #include "run/native/supervisor.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -18,13 +17,16 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
+#include "core/base/strings.h"
 #include "run/native/app.h"
 #include "run/native/devices.h"
+#include "run/native/metadata.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
 
@@ -32,9 +34,6 @@ namespace actool::run::native {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The descriptor that leads outside, once the others are closed.
-constexpr int kOuterFd = STDERR_FILENO + 1;
 
 enum class AppPhase { starting, running, postStop, gone };
 
@@ -47,10 +46,20 @@ struct AppState {
   std::optional<Clock::time_point> killAt;
 };
 
+// The app's own pseudo-terminal, when one of its streams is to be one. Its master goes outside.
+void makeTerminal(PodContext& context, const Channel& outer, std::size_t index) {
+  const AppPlan& app = context.plan.apps[index];
+  context.terminals[index].clear();
+  if (std::find(app.stdio.begin(), app.stdio.end(), StdioMode::tty) == app.stdio.end()) return;
+  const UniqueFd master = context.devices.openTerminal(context.terminals[index]);
+  outer.send(MessageKind::terminal, app.name.str(), master.get());
+}
+
 class Supervisor {
  public:
-  Supervisor(const PodContext& context, const Channel& outer)
-      : context_(context), outer_(outer), apps_(context.plan.apps.size()) {}
+  // `plan` is that of `context`.
+  Supervisor(PodPlan& plan, PodContext& context, const Channel& outer)
+      : plan_(plan), context_(context), outer_(outer), apps_(plan.apps.size()) {}
 
   void startApps();
   int loop();  // the pod's exit code
@@ -66,13 +75,21 @@ class Supervisor {
   void reap();
   void ended(std::size_t index, const ExitStatus& status);
   void startPostStop(std::size_t index);
-  const AppPlan& planOf(std::size_t index) const { return context_.plan.apps[index]; }
+  void spawn(std::size_t index, int gate);
+  bool handleOuter();
+  void startAdded(const std::string& name);
+  void stopOne(const std::string& name);
+  std::optional<std::size_t> find(const std::string& name) const;
+  const AppPlan& planOf(std::size_t index) const { return plan_.apps[index]; }
+  bool changing() const { return plan_.options.changing; }
   bool allGone() const;
   bool anyRuns() const;  // but for post-stop handlers
 
-  const PodContext& context_;
+  PodPlan& plan_;
+  PodContext& context_;
   const Channel& outer_;
   std::vector<AppState> apps_;
+  StdioFds arrived_;  // for the app that is started next
   UniqueFd signals_;
   int exitCode_ = 0;
   bool stopping_ = false;
@@ -88,26 +105,44 @@ void Supervisor::startApps() {
   signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) throwErrno("receiving signals");
 
+  for (std::size_t i = 0; i < apps_.size(); ++i)
+    makeTerminal(context_, outer_, i);
   // No app begins before all have their process, which is what appPid() promises.
   Pipe gate = makePipe();
   for (std::size_t i = 0; i < apps_.size(); ++i) {
-    auto [ours, theirs] = Channel::makePair();
-    const pid_t pid = cloneProcess(CLONE_NEWNS);
-    if (pid == 0) {
-      gate.write.reset();
-      char byte = 0;
-      while (::read(gate.read.get(), &byte, 1) < 0 && errno == EINTR) {
-      }
-      // The only other descriptors belong to other apps' channels and to the supervisor; an end
-      // of a channel kept open here would hide that the app at it has begun.
-      theirs.moveTo(kOuterFd);
-      ::close_range(kOuterFd + 1, UINT_MAX, 0);
-      runApp(context_, planOf(i), theirs);
+    spawn(i, gate.read.get());
+    if (apps_[i].pid != appPid(i)) {
+      throw Error("an app's process did not get its number in the pod");
     }
-    if (pid != appPid(i)) throw Error("an app's process did not get its number in the pod");
-    apps_[i].pid = pid;
-    apps_[i].channel = std::move(ours);
   }
+  // The apps' ends of their streams: while one is open here too, no end of it is seen.
+  for (AppFiles& files : context_.files)
+    files = AppFiles{};
+}
+
+void Supervisor::spawn(std::size_t index, int gate) {
+  auto [ours, theirs] = Channel::makePair();
+  const pid_t pid = cloneProcess(CLONE_NEWNS);
+  if (pid == 0) {
+    const AppFiles& files = context_.files[index];
+    // The only other descriptors belong to other apps and to the supervisor; an end of a channel
+    // or a pipe kept open here would hide an end. The gate opens when its other side is closed.
+    std::vector<int> keep = {theirs.fd()};
+    if (gate >= 0) keep.push_back(gate);
+    for (const UniqueFd& file : files.stdio)
+      keep.push_back(file.get());
+    for (const ListenSocket& socket : files.listen)
+      keep.push_back(socket.fd.get());
+    closeAllBut(std::move(keep));
+    char byte = 0;
+    while (gate >= 0 && ::read(gate, &byte, 1) < 0 && errno == EINTR) {
+    }
+    runApp(context_, index, theirs);
+  }
+  AppState state;
+  state.pid = pid;
+  state.channel = std::move(ours);
+  apps_[index] = std::move(state);
 }
 
 // From here on nothing of the host's file systems can be reached through this process.
@@ -131,7 +166,7 @@ bool Supervisor::anyRuns() const {
 }
 
 int Supervisor::loop() {
-  while (!allGone()) {
+  while (!allGone() || (changing() && !stopping_)) {
     std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}, {outer_.fd(), POLLIN, 0}};
     std::vector<std::size_t> owners;
     for (std::size_t i = 0; i < apps_.size(); ++i) {
@@ -142,8 +177,7 @@ int Supervisor::loop() {
     if (::poll(fds.data(), fds.size(), pollTimeout()) < 0 && errno != EINTR) {
       throwErrno("waiting for the apps");
     }
-    // Outside says nothing; its end closes when the process there is gone, and so does the pod.
-    if (fds[1].revents != 0) return 128 + SIGKILL;
+    if (fds[1].revents != 0 && !handleOuter()) return 128 + SIGKILL;
     for (std::size_t k = 0; k < owners.size(); ++k) {
       if (fds[k + 2].revents != 0) readChannel(owners[k]);
     }
@@ -151,6 +185,63 @@ int Supervisor::loop() {
     killLate();
   }
   return exitCode_;
+}
+
+// False when the process outside is gone, and with it the pod.
+bool Supervisor::handleOuter() {
+  while (std::optional<Message> message = outer_.receive(false)) {
+    if (message->kind == MessageKind::stream) {
+      const auto which = parseUint(message->payload);
+      arrived_.at(which.value()) = std::move(message->fd);
+    } else if (message->kind == MessageKind::startApp) {
+      startAdded(message->payload);
+    } else if (message->kind == MessageKind::stopApp) {
+      stopOne(message->payload);
+    }
+  }
+  return !outer_.atEnd();
+}
+
+std::optional<std::size_t> Supervisor::find(const std::string& name) const {
+  for (std::size_t i = 0; i < apps_.size(); ++i) {
+    if (planOf(i).name.str() == name) return i;
+  }
+  return std::nullopt;
+}
+
+// The manifest is read again: the app may be another one of the same name.
+void Supervisor::startAdded(const std::string& name) {
+  try {
+    AppPlan app = loadAppPlan(name, plan_.options, context_.layout);
+    std::optional<std::size_t> index = find(name);
+    if (index && apps_[*index].phase != AppPhase::gone) throw Error("it has not quite ended");
+    if (!index) {
+      index = apps_.size();
+      plan_.apps.push_back(std::move(app));
+      apps_.emplace_back();
+      context_.files.emplace_back();
+      context_.terminals.emplace_back();
+    } else {
+      plan_.apps[*index] = std::move(app);
+    }
+    apps_[*index].phase = AppPhase::gone;  // should it fail
+    context_.files[*index].stdio = std::exchange(arrived_, StdioFds());
+    makeTerminal(context_, outer_, *index);
+    spawn(*index, -1);
+    context_.files[*index] = AppFiles{};
+  } catch (const Error& error) {
+    arrived_ = StdioFds();
+    outer_.send(MessageKind::appFailed, name + " " + error.what());
+  }
+}
+
+void Supervisor::stopOne(const std::string& name) {
+  const std::optional<std::size_t> index = find(name);
+  if (!index || apps_[*index].phase == AppPhase::gone) return;
+  signalApp(apps_[*index], SIGTERM);
+  if (!apps_[*index].killAt) {
+    apps_[*index].killAt = Clock::now() + std::chrono::seconds(kStopSeconds);
+  }
 }
 
 int Supervisor::pollTimeout() const {
@@ -175,7 +266,8 @@ void Supervisor::handleSignals() {
 }
 
 void Supervisor::passOn(int signal) {
-  if (signal == SIGTERM) {
+  // With nobody else to end it, a pod that changes ends by what a terminal sends, too.
+  if (signal == SIGTERM || (changing() && signal == SIGINT)) {
     beginStop();
     return;
   }
@@ -214,15 +306,23 @@ void Supervisor::readChannel(std::size_t index) {
     std::optional<Message> message = app.channel->receive(false);
     if (message && message->kind == MessageKind::mountNamespace) {
       app.mountNamespace = std::move(message->fd);
+    } else if (message && message->kind == MessageKind::notify) {
+      outer_.send(MessageKind::notify, message->payload, message->fd.get());
     } else if (message && app.phase == AppPhase::postStop) {
       log::warn("{}", message->payload);  // the app has had its exit status
     } else if (message) {
       app.failedToStart = true;
-      outer_.send(MessageKind::failure, message->payload);
+      if (changing()) {
+        outer_.send(MessageKind::appFailed, planOf(index).name.str() + " " + message->payload);
+      } else {
+        outer_.send(MessageKind::failure, message->payload);
+      }
     } else {
       if (!app.channel->atEnd()) return;
       app.channel.reset();
-      if (app.phase == AppPhase::starting) app.phase = AppPhase::running;
+      if (app.phase != AppPhase::starting || app.failedToStart) continue;
+      app.phase = AppPhase::running;
+      outer_.send(MessageKind::appBegun, planOf(index).name.str() + " " + std::to_string(app.pid));
     }
   }
 }
@@ -255,10 +355,10 @@ void Supervisor::ended(std::size_t index, const ExitStatus& status) {
   app.phase = AppPhase::gone;
   const int code = app.failedToStart ? kFailedCode : status.shellCode();
   if (!app.failedToStart) {
-    outer_.send(MessageKind::appExited, std::to_string(index) + " " + std::to_string(code));
+    outer_.send(MessageKind::appExited, planOf(index).name.str() + " " + std::to_string(code));
     if (app.mountNamespace) startPostStop(index);
   }
-  if (code == 0) return;
+  if (code == 0 || changing()) return;
   if (exitCode_ == 0) exitCode_ = code;
   if (!stopping_ && anyRuns()) beginStop();
 }
@@ -280,7 +380,7 @@ void dieWithOuter() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throwErrno("binding the pod to its parent");
 }
 
-int run(const PodPlan& plan, const PodLayout& layout, const Channel& outer) {
+int run(PodPlan plan, const PodLayout& layout, std::vector<AppFiles>& files, const Channel& outer) {
   dieWithOuter();
   // Until it executes, no process of the pod can trace or look into one of ours.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding the supervisor");
@@ -293,7 +393,12 @@ int run(const PodPlan& plan, const PodLayout& layout, const Channel& outer) {
   makeMountsPrivate();
   const SharedDevices devices(layout.stage1Rootfs(), !plan.options.hostIpc);
   const char* term = ::getenv("TERM");
-  PodContext context{plan, layout, devices, {}, {}};
+  PodContext context{plan, layout, devices, files, std::vector<Path>(plan.apps.size()), {}, {}, {}};
+  if (!plan.options.metadataToken.empty()) {
+    const MetadataSocket metadata = makeMetadataSocket(plan.options.metadataToken);
+    context.metadataUrl = metadata.url;
+    outer.send(MessageKind::metadata, metadata.url, metadata.fd.get());
+  }
   if (plan.options.interactive) {
     context.term = term != nullptr ? term : "vt100";
     if (::isatty(STDIN_FILENO) == 1) {
@@ -302,21 +407,28 @@ int run(const PodPlan& plan, const PodLayout& layout, const Channel& outer) {
     }
   }
 
-  Supervisor supervisor(context, outer);
+  Supervisor supervisor(plan, context, outer);
   supervisor.startApps();
-  leaveHostTree();
+  if (!plan.options.changing) leaveHostTree();
   return supervisor.loop();
 }
 
 }  // namespace
 
-void supervise(const PodPlan& plan, const PodLayout& layout, Channel outer) {
+void supervise(const PodPlan& plan, const PodLayout& layout, std::vector<AppFiles>& files,
+               Channel outer) {
   int code = kFailedCode;
   try {
     // The pod's lock is among what goes: it is held outside.
-    outer.moveTo(kOuterFd);
-    if (::close_range(kOuterFd + 1, UINT_MAX, 0) != 0) throwErrno("closing descriptors");
-    code = run(plan, layout, outer);
+    std::vector<int> keep = {outer.fd()};
+    for (const AppFiles& app : files) {
+      for (const UniqueFd& file : app.stdio)
+        keep.push_back(file.get());
+      for (const ListenSocket& socket : app.listen)
+        keep.push_back(socket.fd.get());
+    }
+    closeAllBut(std::move(keep));
+    code = run(plan, layout, files, outer);
   } catch (const Error& error) {
     outer.send(MessageKind::failure, error.what());
   }

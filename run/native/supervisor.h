@@ -5,7 +5,9 @@
 
 #include <csignal>
 #include <cstddef>
+#include <vector>
 
+#include "run/native/app.h"
 #include "run/native/channel.h"
 #include "run/native/plan.h"
 
@@ -26,7 +28,12 @@ inline constexpr int kForwardedSignals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
 
 // For the process that cloneProcess() has just made in the pod's namespaces; `outer` leads to the
 // process outside. Its exit code is the pod's: that of the first app that failed, as in
-// rkt, or 0. An app that fails ends the pod: the others get SIGTERM.
-[[noreturn]] void supervise(const PodPlan& plan, const PodLayout& layout, Channel outer);
+// rkt, or 0. An app that fails ends the pod: the others get SIGTERM. `files` are by app of the
+// plan.
+//
+// A pod that changes (--mutable) starts apps when outside says so, goes on when none is left, and
+// ends when it is asked to. Its supervisor keeps the host's tree, which it starts apps from.
+[[noreturn]] void supervise(const PodPlan& plan, const PodLayout& layout,
+                            std::vector<AppFiles>& files, Channel outer);
 
 }  // namespace actool::run::native

@@ -905,7 +905,7 @@ class Manifest(NativeCase):
         annotations = {one["name"]: one["value"] for one in manifest["annotations"]}
         self.assertEqual(annotations.pop("coreos.com/rkt/stage1/interface-version"), "6")
         for name, path in annotations.items():
-            self.assertEqual(name, "coreos.com/rkt/stage1" + path)
+            self.assertEqual(name, "coreos.com/rkt/stage1" + path.replace("/app-", "/app/"))
             self.assertTrue(os.access(ENTRY / path.lstrip("/"), os.X_OK))
 
     def test_other_names_are_no_entry_points(self):

@@ -23,8 +23,10 @@ LAYERS = {
     "cas": CORE | {"trust", "cas/layout"},
     "p2p": CORE | {"cas/layout"},
     "run/native": CORE | {"run"},
+    "run/metadata": CORE | {"run"},
     "run": CORE | {"cas/layout"},
-    "tests": CORE | {"discovery", "fetch", "trust", "cas", "cas/layout", "p2p", "run", "run/native"},
+    "tests": CORE | {"discovery", "fetch", "trust", "cas", "cas/layout", "p2p", "run", "run/native",
+                     "run/metadata"},
 }
 # Heavy libraries and the only folders whose files may include their headers.
 HEAVY = {
@@ -35,7 +37,8 @@ HEAVY = {
     r"isa-l(/|\.h)|igzip_lib\.h": {"cas"},
     r"gumbo\.h": {"discovery"},
     r"libtorrent/": {"p2p", "tests"},
-    r"openssl/": {"core/base", "cas", "tests"},
+    r"openssl/": {"core/base", "cas", "run/metadata", "tests"},
+    r"microhttpd\.h": {"run/metadata"},
     r"sys/capability\.h": {"run/native"},
     r"CLI/": {"core/cli", "run", "main"},
 }

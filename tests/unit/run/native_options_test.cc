@@ -18,6 +18,9 @@ TEST(RunOptions, TakesAllOfTheInterface) {
   EXPECT_EQ(options.hostname, "web");
   EXPECT_EQ(options.resolv, DnsMode::host);
   EXPECT_EQ(options.hosts, DnsMode::stage0);
+  EXPECT_EQ(options.metadataToken, "x");
+  EXPECT_FALSE(options.changing);
+  EXPECT_TRUE(parseRunOptions({"--mutable", kUuid}).changing);
 }
 
 TEST(RunOptions, DefaultsAreTheStrictOnes) {
@@ -47,7 +50,8 @@ TEST(RunOptions, RefusesTheRest) {
       {{"--ipc=other", kUuid}, "\"--ipc=other\": the modes are auto, private and parent"},
       {{"--private-users=0:65536", kUuid},
        "\"--private-users=0:65536\": this executor cannot do that"},
-      {{"--mutable", kUuid}, "\"--mutable\": this executor cannot do that"},
+      {{"--mds-token=", kUuid}, "\"--mds-token=\" needs a value"},
+      {{"--mutable=maybe", kUuid}, "\"--mutable=maybe\" takes true or false"},
       {{"--hostname=" + std::string(65, 'a'), kUuid}, "--hostname is longer than 64 bytes"},
   };
   for (const BadArguments& one : cases) {
