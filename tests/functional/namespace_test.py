@@ -1,10 +1,15 @@
 """Tenants of one store, and what the store knows of where its images come from."""
 
 import json
+import os
+import random
+import signal
+import time
 
 import harness
 
 NAME = "example.test/web"
+KILLS = harness.kills(40)
 
 
 class TenantCase(harness.TestCase):
@@ -106,6 +111,67 @@ class Tenants(TenantCase):
         self.refused(self.lab.actool("image", "list", env={"ACTOOL_NAMESPACE": "../x"}), 254,
                      r"\$ACTOOL_NAMESPACE: '\.\./x' is no name for a namespace")
         self.refused(self.lab.actool("--namespace=Team", "image", "list"), 254, "is no name for a namespace")
+
+
+class Crashes(TenantCase):
+    """SIGKILL while one namespace takes in, or gives up, what another one has too."""
+
+    def setUp(self):
+        super().setUp()
+        self.trust(self.gpg, self.key, NAME)
+        self.trust_in_team()
+
+    def killed(self, duration, *args):
+        process = self.lab.popen("--namespace=team", *args)
+        time.sleep(self.chance.uniform(0, duration * 2.5))
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate(timeout=30 * harness.SLOW)
+        return process.returncode == -signal.SIGKILL
+
+    def team_ids(self):
+        return self.ok(self.team("image", "list", "--format=id")).out.split()
+
+    def test_the_image_is_absent_or_whole_in_each(self):
+        self.chance = random.Random(2027)
+        ingest = ["image", "ingest", f"--signature={self.asc}", str(self.aci)]
+        remove = ["image", "rm", self.id]
+        self.ok(self.lab.actool(*ingest))
+        begin = time.monotonic()
+        self.ok(self.team(*ingest))
+        ingesting = time.monotonic() - begin
+        begin = time.monotonic()
+        self.ok(self.team(*remove))
+        removing = time.monotonic() - begin
+        seen = set()
+        cut = 0
+        for attempt in range(KILLS):
+            there = bool(self.team_ids())
+            cut += self.killed(removing if there else ingesting, *(remove if there else ingest))
+            # Whatever is half done there, this namespace's removal takes no byte that it needs.
+            if attempt % 2 == 0:
+                self.ok(self.lab.actool(*remove))
+            else:
+                self.ok(self.lab.actool(*ingest))
+            ids = self.team_ids()
+            self.assertIn(ids, ([], [self.id]), attempt)
+            seen.add((there, bool(ids)))
+            if ids:
+                self.assertEqual(self.ok(self.team("image", "export", self.id, "-")).out_bytes, self.tar, attempt)
+        self.ok(self.team("image", "verify"))
+        self.assertGreater(cut, KILLS // 8)  # the kills came while it ran
+        self.assertIn((False, True), seen)
+        self.assertIn((True, False), seen)
+        result = self.ok(self.lab.actool("image", "fsck"))
+        self.assertIn("0 index entries added, 0 removed", result.err)
+        # What came and what went is in the log, be it as what was found afterwards.
+        present = False
+        for line in self.log("--image=" + self.id):
+            if line["namespace"] == "team":
+                present = line.get("present", line["event"] == "import")
+        self.assertEqual(present, bool(self.team_ids()))
 
 
 class Provenance(TenantCase):
