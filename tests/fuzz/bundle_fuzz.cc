@@ -1,7 +1,6 @@
 // Bundles: the reader of volumes takes or refuses any bytes, in any steps, and hands on only pieces
 // that are what their names say; lists, headers and requests that are taken read again as they
 // are written.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -13,27 +12,14 @@
 #include "cas/bundle/request.h"
 #include "cas/bundle/volume_reader.h"
 #include "core/base/error.h"
+#include "tests/fuzz/archives.h"
 
 namespace {
 
 using actool::Digest;
 using actool::DigestAlgorithm;
+using actool::fuzz::Bytes;
 using namespace actool::cas;
-
-class Bytes : public AciSource {
- public:
-  Bytes(std::string_view bytes, std::size_t step)
-      : bytes_(std::as_bytes(std::span(bytes))), step_(step) {}
-  std::span<const std::byte> next() override {
-    const auto piece = bytes_.first(std::min(step_, bytes_.size()));
-    bytes_ = bytes_.subspan(piece.size());
-    return piece;
-  }
-
- private:
-  std::span<const std::byte> bytes_;
-  std::size_t step_;
-};
 
 class Checker : public VolumeVisitor {
  public:
@@ -66,27 +52,10 @@ class Checker : public VolumeVisitor {
   std::set<Digest> pieces_;
 };
 
-// Headers whose checksums are right, so that mutations get past them.
-void fixChecksums(std::string& bytes) {
-  for (std::size_t at = 0; at + 512 <= bytes.size(); at += 512) {
-    if (bytes.compare(at + 257, 5, "ustar") != 0) continue;
-    unsigned sum = 8 * ' ';
-    for (std::size_t i = 0; i < 512; ++i) {
-      if (i < 148 || i >= 156) sum += static_cast<unsigned char>(bytes[at + i]);
-    }
-    for (std::size_t i = 0; i < 6; ++i) {
-      bytes[at + 153 - i] = static_cast<char>('0' + (sum & 7));
-      sum >>= 3;
-    }
-    bytes[at + 154] = '\0';
-    bytes[at + 155] = ' ';
-  }
-}
-
 // A changed images.json under the name of its own digest.
 void fixSet(std::string& bytes) {
   constexpr std::string_view kMember = "\"set\":\"sha512:";
-  Bytes source(bytes, 4096);
+  Bytes source(std::as_bytes(std::span(bytes)), 4096);
   TarReader reader(source);
   try {
     if (!reader.next()) return;
@@ -103,7 +72,7 @@ void fixSet(std::string& bytes) {
 
 Checker readAll(const std::string& bytes, std::size_t step) {
   Checker checker;
-  Bytes source(bytes, step);
+  Bytes source(std::as_bytes(std::span(bytes)), step);
   try {
     readVolume(source, checker);
   } catch (const actool::TrustError&) {
@@ -146,7 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parseAll(bytes);
     return 0;
   }
-  fixChecksums(bytes);
+  actool::fuzz::fixTarChecksums(std::as_writable_bytes(std::span(bytes)));
   fixSet(bytes);
   if (!(readAll(bytes, 1 << 20) == readAll(bytes, 100))) std::abort();
   return 0;

@@ -1,11 +1,8 @@
 // EROFS metadata. An input that begins with 'i' is an image: the check takes or refuses any bytes.
 // Any other is a tar behind its first byte: what passes as an image of ours makes metadata that
 // passes its check, or none.
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -19,18 +16,12 @@
 #include "cas/erofs/format.h"
 #include "cas/erofs/write.h"
 #include "core/base/error.h"
+#include "tests/fuzz/archives.h"
 
 namespace {
 
 using actool::UniqueFd;
 using namespace actool::cas;  // NOLINT(google-build-using-namespace)
-
-UniqueFd fileOf(std::span<const std::byte> bytes) {
-  UniqueFd fd(memfd_create("fuzz", MFD_CLOEXEC));
-  if (!fd) std::abort();
-  actool::writeAll(fd.get(), bytes, "memory");
-  return fd;
-}
 
 void checkImage(std::span<std::byte> bytes) {
   // With the right checksum, so that mutations get past it.
@@ -48,27 +39,9 @@ void checkImage(std::span<std::byte> bytes) {
   }
 }
 
-// Headers whose checksums are right.
-void fixChecksums(std::span<std::byte> bytes) {
-  for (std::size_t at = 0; at + 512 <= bytes.size(); at += 512) {
-    const auto block = bytes.subspan(at, 512);
-    if (std::to_integer<char>(block[257]) != 'u') continue;
-    unsigned sum = 8 * ' ';
-    for (std::size_t i = 0; i < 512; ++i) {
-      if (i < 148 || i >= 156) sum += std::to_integer<unsigned>(block[i]);
-    }
-    for (std::size_t i = 0; i < 6; ++i) {
-      block[153 - i] = static_cast<std::byte>('0' + (sum & 7));
-      sum >>= 3;
-    }
-    block[154] = std::byte{0};
-    block[155] = std::byte{' '};
-  }
-}
-
 void makeImage(std::span<std::byte> bytes) {
-  fixChecksums(bytes);
-  const UniqueFd tar = fileOf(bytes);
+  actool::fuzz::fixTarChecksums(bytes);
+  const UniqueFd tar = actool::fuzz::fileOf(bytes);
   AciLimits limits;
   limits.entries = 1000;
   try {
@@ -102,8 +75,7 @@ void makeImage(std::span<std::byte> bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  const auto input = std::as_bytes(std::span(data, size)).subspan(1);
-  std::vector<std::byte> bytes(input.begin(), input.end());
+  auto bytes = actool::fuzz::bytesOf(data + 1, size - 1);
   if (data[0] == 'i') {
     checkImage(bytes);
   } else {
