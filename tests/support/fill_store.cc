@@ -4,9 +4,8 @@
 #include <cstdio>
 #include <string>
 
-#include "cas/store.h"
 #include "core/base/strings.h"
-#include "tests/unit/cas/aci_test_support.h"
+#include "tests/unit/cas/plain_image.h"
 
 namespace actool::cas {
 namespace {
@@ -35,41 +34,17 @@ Json manifestOf(std::uint64_t number) {
   return manifest;
 }
 
-void addImage(const StoreLayout& layout, std::uint64_t number) {
-  const std::string manifest = manifestOf(number).dump();
-  const std::string tar = file("manifest", manifest) + dir("rootfs") +
-                          file("rootfs/number", std::to_string(number)) + kTarEnd;
-  const auto parsed = schema::ImageManifest::parse(manifest, "manifest");
-  // Imported one second after the other.
-  const std::chrono::system_clock::time_point when{std::chrono::seconds(1'700'000'000 + number)};
-  StoredImage image{
-      .id = schema::ImageId::fromTarDigest(digestOf(DigestAlgorithm::sha512, tar)),
-      .name = parsed.name,
-      .labels = parsed.labels,
-      .tarSize = tar.size(),
-      .distributed = {.digest = digestOf(DigestAlgorithm::sha256, tar), .size = tar.size()},
-      .imported = preciseTime(when),
-      .signature = std::nullopt,
-      .requested = {},
-      .sources = {}};
-  image.noteRequested({schema::AppRef(parsed.name, parsed.labels), preciseTime(when)});
-  image.noteSource({"https://example.com/aci/" + std::to_string(number) + ".aci", "\"1\"", "",
-                    preciseTime(when)});
-  makeDirs(layout.tarBlob(image.id).parent_path());
-  writeFilePlain(layout.tarBlob(image.id), tar);
-  makeDirs(layout.imageDir(image.id));
-  writeFilePlain(layout.manifestFile(image.id), manifest);
-  writeFilePlain(layout.imageFile(image.id), dumpPretty(image.toJson()));
-}
-
 void fill(const Path& dir, std::uint64_t count) {
   const StoreLayout layout(dir);
   createStore(layout);
-  for (std::uint64_t number = 0; number < count; ++number)
-    addImage(layout, number);
-  removeTree(layout.indexDir());
-  // Makes the index of the files.
-  const StoreWriter writer(layout);
+  for (std::uint64_t number = 0; number < count; ++number) {
+    // Imported one second after the other.
+    addPlainImage(
+        layout, manifestOf(number), std::to_string(number),
+        "https://example.com/aci/" + std::to_string(number) + ".aci",
+        std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000 + number)));
+  }
+  indexPlainImages(layout);
 }
 
 }  // namespace

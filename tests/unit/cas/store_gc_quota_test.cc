@@ -5,6 +5,7 @@
 
 #include "cas/care.h"
 #include "cas/lease.h"
+#include "tests/unit/cas/plain_image.h"
 #include "tests/unit/cas/store_test_support.h"
 
 namespace actool::cas {
@@ -164,8 +165,18 @@ TEST_F(QuotaTest, ARunningFetchKeepsWhatIsNew) {
 }
 
 TEST_F(QuotaTest, ManyGoAtOnce) {
-  for (int i = 0; i < 300; ++i)
-    ingestSigned(imageTar("example.com/many", {"version=1.0." + std::to_string(i)}));
+  // More than are removed as one change of the index.
+  createStore(layout_);
+  for (int i = 0; i < 300; ++i) {
+    const std::string version = "1.0." + std::to_string(i);
+    addPlainImage(layout_,
+                  {{"acKind", "ImageManifest"},
+                   {"acVersion", "0.8.11"},
+                   {"name", "example.com/many"},
+                   {"labels", Json::array({{{"name", "version"}, {"value", version}}})}},
+                  version, "https://example.com/" + version, systemClock().now() - 48h);
+  }
+  indexPlainImages(layout_);
   EXPECT_EQ(gc(2, {}).size(), 298U);
   EXPECT_EQ(listed().size(), 2U);
   const FsckReport report = checkStore(layout_);
