@@ -74,8 +74,18 @@ std::string subject(const IngestRequest& request) {
 IngestCallbacks makeCallbacks(const IngestOptions& options, const IngestRequest& request,
                               const std::shared_ptr<Progress>& progress) {
   IngestCallbacks callbacks;
-  callbacks.onWaiting = [said = false, &options, &request, progress](std::uint64_t bytes) mutable {
-    if (!std::exchange(said, true) && !options.resume) {
+  callbacks.onWaiting = [last = std::optional<std::uint64_t>(), &options, &request,
+                         progress](std::uint64_t bytes) mutable {
+    const bool first = !last;
+    const bool news = last != bytes;
+    last = bytes;
+    if (options.resume) {
+      if (options.waitProgress && news) {
+        cli::print(dumpLine(Json{{"kind", "waiting"}, {"bytes", bytes}}) + "\n");
+      }
+      return;
+    }
+    if (first) {
       log::info("{}: waiting for another process that fetches the same image", subject(request));
     }
     if (options.waitProgress) progress->update(bytes, request.size);
@@ -128,8 +138,7 @@ int ingest(const IngestOptions& options, const cli::Globals& globals) {
   if (request.signature) verifier = trust::makeOpenPgpVerifier(keystore.list());
   // With --resume the transport at the other end of the pipe shows progress.
   const std::shared_ptr<Progress> progress =
-      makeProgress(options.resume && !options.waitProgress ? ProgressMode::none : globals.progress,
-                   subject(request));
+      makeProgress(options.resume ? ProgressMode::none : globals.progress, subject(request));
 
   std::optional<StoredImage> image;
   {
@@ -178,7 +187,8 @@ cli::Subcommand ingestSubcommand() {
         app.add("--size", options->size, "bytes as distributed; others are refused");
         app.flag("--resume", options->resume, "speak the protocol of transports");
         app.flag("--wait-progress", options->waitProgress,
-                 "show the progress of another ingest of the same image that is waited for");
+                 "show the progress of another ingest of the same image that is waited for; with "
+                 "--resume as records");
         app.add("--max-distributed-size", options->limits.distributedSize,
                 "limit on the file as distributed");
         app.add("--max-tar-size", options->limits.tarSize, "limit on the uncompressed tar");

@@ -24,18 +24,38 @@ std::vector<std::string> IngestRequest::arguments() const {
   return args;
 }
 
+namespace {
+
+Json parseAnswer(std::string_view line) {
+  return parseJson(line, "the answer of actool-image ingest");
+}
+
+std::uint64_t countOfBytes(const Json& object, std::string_view key) {
+  const Json& count = member(object, key);
+  if (!count.is_number_unsigned()) {
+    throw Error(
+        fmt::format("the {} that actool-image ingest answered is not a number of bytes", key));
+  }
+  return count.get<std::uint64_t>();
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> parseWaitingLine(std::string_view line) {
+  const Json object = parseAnswer(line);
+  if (stringMember(object, "kind") != "waiting") return std::nullopt;
+  return countOfBytes(object, "bytes");
+}
+
 std::variant<std::uint64_t, record::Image> parseIngestLine(std::string_view line) {
-  const Json object = parseJson(line, "the answer of actool-image ingest");
+  const Json object = parseAnswer(line);
   const std::string kind = stringMember(object, "kind");
   if (kind == "image") return record::Image::fromJson(object);
   if (kind != "ingest") {
     throw Error(
         fmt::format("actool-image ingest answered with a record of kind \"{}\"", printable(kind)));
   }
-  const Json& offset = member(object, "offset");
-  if (!offset.is_number_unsigned())
-    throw Error("the offset that actool-image ingest answered is not a number of bytes");
-  return offset.get<std::uint64_t>();
+  return countOfBytes(object, "offset");
 }
 
 }  // namespace actool::fetch

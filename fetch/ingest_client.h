@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,6 +26,8 @@ struct IngestRequest {
   std::optional<std::uint64_t> size = {};     // bytes as distributed
   std::optional<std::uint64_t> maxSize = {};  // bytes as distributed; the store's limit if absent
   std::string source = {};                    // URL or path, for the record
+  // Called while another process ingests the same signature, with the bytes that it has.
+  std::function<void(std::uint64_t)> onWaiting = {};
 
   // The options of `actool image ingest`, without --resume.
   std::vector<std::string> arguments() const;
@@ -57,7 +60,10 @@ class IngestClient {
   virtual record::Image ingestFile(const IngestRequest& request, const Path& file) = 0;
 };
 
-// A line of ingest's standard output: the offset or the image. Throws Error on anything else.
+// What another process has, when the line says that it is waited for.
+std::optional<std::uint64_t> parseWaitingLine(std::string_view line);
+// Any other line of ingest's standard output: the offset or the image. Throws Error on anything
+// else.
 std::variant<std::uint64_t, record::Image> parseIngestLine(std::string_view line);
 
 }  // namespace actool::fetch

@@ -19,7 +19,6 @@ constexpr std::string_view kProgram = "actool-image";
 // Fewer and longer stays of either process: the default of 64 KiB is two of curl's buffers.
 // It is also the most that an ordinary user may have.
 constexpr int kPipeBytes = 1 << 20;
-constexpr int kPatienceMs = 1000;
 constexpr int kDrainTries = 500;
 constexpr int kDrainPauseMs = 2;
 
@@ -28,6 +27,7 @@ class ProcessIngestSession final : public IngestSession {
   ProcessIngestSession(const cli::Siblings& siblings, const IngestRequest& request)
       : siblings_(siblings) {
     std::vector<std::string> args{"ingest", "--resume"};
+    if (request.onWaiting) args.emplace_back("--wait-progress");
     for (std::string& arg : request.arguments())
       args.push_back(std::move(arg));
     Pipe in = makePipe();
@@ -46,8 +46,7 @@ class ProcessIngestSession final : public IngestSession {
     output_ = std::move(out.read);
     in.read.reset();
     out.write.reset();
-    waitForOpening(request);
-    opening_ = parseIngestLine(nextLine());
+    opening_ = parseIngestLine(lineAfterWaiting(request));
   }
 
   ~ProcessIngestSession() override { ProcessIngestSession::abandon(); }
@@ -114,12 +113,17 @@ class ProcessIngestSession final : public IngestSession {
     }
   }
 
-  // Says what takes so long when another process brings the same image.
-  void waitForOpening(const IngestRequest& request) const {
-    pollfd ready{output_.get(), POLLIN, 0};
-    if (::poll(&ready, 1, kPatienceMs) == 0) {
-      log::info("{}: waiting for another process that fetches the same image",
-                printable(request.source));
+  // The first line that does not say that another process is bringing the same image.
+  std::string lineAfterWaiting(const IngestRequest& request) {
+    for (bool said = false;; said = true) {
+      std::string line = nextLine();
+      const auto bytes = parseWaitingLine(line);
+      if (!bytes) return line;
+      if (!said) {
+        log::info("{}: waiting for another process that fetches the same image",
+                  printable(request.source));
+      }
+      if (request.onWaiting) request.onWaiting(*bytes);
     }
   }
 

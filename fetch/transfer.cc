@@ -153,11 +153,19 @@ TransferResult transfer(net::HttpClient& http, IngestClient& ingest, const std::
                         const IngestRequest& request, const HttpOptions& options,
                         const TransferLimits& limits, const MakeProgress& makeProgress,
                         const Sleep& sleep) {
+  std::unique_ptr<Progress> waiting;  // what another process has of the image
+  IngestRequest asked = request;
+  asked.onWaiting = [&](std::uint64_t bytes) {
+    if (!waiting) waiting = makeProgress();
+    waiting->update(bytes, request.size);
+  };
   bool begun = false;  // bytes have come: from here on a failure is a broken transfer
   std::string etag;
   std::chrono::milliseconds delay = limits.firstDelay;
   for (int retriesLeft = limits.retries;; --retriesLeft) {
-    const std::unique_ptr<IngestSession> session = ingest.begin(request);
+    const std::unique_ptr<IngestSession> session = ingest.begin(asked);
+    if (waiting) waiting->finish();
+    waiting.reset();
     if (std::holds_alternative<record::Image>(session->opening()))
       return {session->finish(), false, {}, {}};
     Attempt attempt(*session, std::get<std::uint64_t>(session->opening()), limits, makeProgress);
