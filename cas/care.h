@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cas/quarantine.h"
 #include "cas/store.h"
 #include "core/base/clock.h"
 #include "core/schema/image_id.h"
@@ -30,7 +31,8 @@ struct VerifyReport {
 };
 
 // Reads what pods of the image are made of anew: the tar against the ID, the manifest against the
-// tar, metadata that is mounted against what the tars make. Stamps what is good (cas/verified.h).
+// tar, metadata that is mounted, and the rendered tree, against what the tars make. Stamps what is
+// good (cas/verified.h).
 // TrustError naming the first thing that is wrong.
 void verifyContent(const StoreLayout& layout, const schema::ImageId& id);
 
@@ -94,11 +96,11 @@ struct FsckOptions {
 
 struct FsckReport {
   std::uint64_t images = 0;
-  std::vector<std::string> broken;    // one line for each image that is not whole
-  std::vector<std::string> mended;    // a line for each thing that was put right, by `repair` only
-  std::uint64_t quarantined = 0;      // of the broken ones, by `repair` only
-  std::vector<NamespacedImage> lost;  // those of which it is known what they were
-  std::vector<std::string> foreign;   // files that are none of ours, below the store
+  std::vector<std::string> broken;   // one line for each image that is not whole
+  std::vector<std::string> mended;   // a line for each thing that was put right, by `repair` only
+  std::uint64_t quarantined = 0;     // of the broken ones, by `repair` only
+  std::vector<LostImage> lost;       // those of which it is known what they were
+  std::vector<std::string> foreign;  // files that are none of ours, below the store
   std::uint64_t entriesAdded = 0;
   std::uint64_t entriesRemoved = 0;
   bool indexReplaced = false;                // it could not be opened

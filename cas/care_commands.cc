@@ -5,6 +5,7 @@
 
 #include "cas/care.h"
 #include "cas/image_commands.h"
+#include "cas/refetch.h"
 #include "cas/tree_care.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
@@ -197,7 +198,25 @@ std::string refetchLine(const StoredImage& image) {
   return record.endpoints.empty() ? ref.str() : dumpLine(record.toJson());
 }
 
-int fsck(bool repair, const cli::Globals& globals) {
+// How many of the lost images are back. The lines of the others go to standard output, as far as
+// they are this namespace's.
+std::size_t handleLost(const std::vector<LostImage>& lost, bool refetching,
+                       const cli::Globals& globals) {
+  std::size_t back = 0;
+  for (const auto& [ns, image, place] : lost) {
+    if (ns != globals.ns) {
+      log::warn("lost in namespace {}: get it again with 'actool --namespace={} fetch {}'",
+                ns.str(), ns.str(), schema::AppRef(image.name, image.labels).str());
+    } else if (refetching && refetch(globals, {ns, image, place})) {
+      ++back;
+    } else {
+      cli::print(refetchLine(image) + "\n");
+    }
+  }
+  return back;
+}
+
+int fsck(bool repair, bool refetching, const cli::Globals& globals) {
   if (!actool::exists(storeOf(globals).versionFile())) {
     // Refuses what is there under another version; else there is nothing to check.
     const StoreReader check(storeOf(globals));
@@ -219,21 +238,19 @@ int fsck(bool repair, const cli::Globals& globals) {
     log::warn("removed metadata that is made again when it is needed: {}", line);
   for (const auto& file : report.foreign)
     log::warn("{} is not of the store; it is left alone", printable(file));
-  for (const auto& [ns, image] : report.lost) {
-    if (ns == globals.ns) {
-      cli::print(refetchLine(image) + "\n");
-    } else {
-      log::warn("lost in namespace {}: get it again with 'actool --namespace={} fetch {}'",
-                ns.str(), ns.str(), schema::AppRef(image.name, image.labels).str());
-    }
-  }
   log::info("{} images, {} of them broken; {} index entries added, {} removed{}", report.images,
             report.broken.size(), report.entriesAdded, report.entriesRemoved,
             report.indexReplaced ? "; the index was made anew" : "");
   if (report.broken.empty()) return 0;
+  const std::size_t back = handleLost(report.lost, refetching, globals);
   if (repair) {
-    throw TrustError(fmt::format("{} images were broken and are in {} now", report.quarantined,
-                                 (storeOf(globals).dir() / "quarantine").string()),
+    const std::string quarantine = (storeOf(globals).dir() / "quarantine").string();
+    if (back > 0) {
+      log::info("{} images were fetched again; what was broken of them is in {}", back, quarantine);
+    }
+    const std::size_t gone = report.quarantined - back;
+    if (gone == 0) return 0;
+    throw TrustError(fmt::format("{} images were broken and are in {} now", gone, quarantine),
                      "fetch them again; what 'actool fetch' needs for that is on standard output");
   }
   throw TrustError(fmt::format("{} images are broken", report.broken.size()),
@@ -243,6 +260,11 @@ int fsck(bool repair, const cli::Globals& globals) {
 struct Words {
   std::vector<std::string> images;
   bool flag = false;
+};
+
+struct FsckArguments {
+  bool repair = false;
+  bool refetch = false;
 };
 
 }  // namespace
@@ -315,12 +337,18 @@ std::vector<cli::Subcommand> careSubcommands() {
            "253 when an image is not whole. Metadata that must not be mounted is removed; it is "
            "made again when it is needed. With --repair, what follows from other files is mended, "
            "and images that stay broken are moved to the store's directory quarantine/; for each "
-           "a line is printed from which 'actool fetch' gets it again.\n\n"
-           "Example:\n    actool image fsck\n    actool image fsck --repair | actool fetch",
+           "a line is printed from which 'actool fetch' gets it again. With --refetch that is done "
+           "at once: the very same images, from where they came, verified as ever.\n\n"
+           "Example:\n    actool image fsck\n    actool image fsck --refetch",
        .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
-         auto words = std::make_shared<Words>();
-         app.flag("--repair", words->flag, "mend what can be mended, move the rest out of the way");
-         return [words, &globals] { return fsck(words->flag, globals); };
+         auto arguments = std::make_shared<FsckArguments>();
+         app.flag("--repair", arguments->repair,
+                  "mend what can be mended, move the rest out of the way");
+         app.flag("--refetch", arguments->refetch,
+                  "repair, then run 'actool fetch' for what was moved out of the way");
+         return [arguments, &globals] {
+           return fsck(arguments->repair || arguments->refetch, arguments->refetch, globals);
+         };
        }});
   return list;
 }

@@ -214,8 +214,9 @@ void quarantine(const StoreLayout& layout, const Index& whole, const std::vector
   for (const auto& image : bad) {
     auto lost = quarantineImage(StoreReader(layout.in(image.ns)), image.id, image.record, image.why,
                                 isNeeded);
-    audit(layout.in(image.ns), kImageTool, {removeEvent(image.id, lost, "fsck")}, AuditSync::yes);
-    if (lost) report.lost.push_back({image.ns, std::move(*lost)});
+    const auto known = lost ? std::optional(lost->image) : std::nullopt;
+    audit(layout.in(image.ns), kImageTool, {removeEvent(image.id, known, "fsck")}, AuditSync::yes);
+    if (lost) report.lost.push_back(std::move(*lost));
     ++report.quarantined;
   }
 }

@@ -96,10 +96,10 @@ std::vector<std::string> mendImage(const StoreReader& reader, const schema::Imag
   return mended;
 }
 
-std::optional<StoredImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
-                                           const std::optional<StoredImage>& indexed,
-                                           const std::string& why,
-                                           const std::function<bool(const Digest&)>& isNeeded) {
+std::optional<LostImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
+                                         const std::optional<StoredImage>& indexed,
+                                         const std::string& why,
+                                         const std::function<bool(const Digest&)>& isNeeded) {
   const StoreLayout& layout = reader.layout();
   auto image = recordOf(layout, id);
   if (!image) image = indexed;
@@ -111,7 +111,8 @@ std::optional<StoredImage> quarantineImage(const StoreReader& reader, const sche
     moveTo(layout.blob(image->distributed.digest), place / "distributed");
   }
   moveTo(layout.imageDir(id), place / "image");
-  return image;
+  if (!image) return std::nullopt;
+  return LostImage{layout.ns(), std::move(*image), place};
 }
 
 }  // namespace actool::cas

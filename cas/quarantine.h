@@ -12,6 +12,13 @@
 
 namespace actool::cas {
 
+// An image that went to the quarantine.
+struct LostImage {
+  NamespaceName ns;
+  StoredImage image;
+  Path place;  // where it lies now
+};
+
 // All of this under the store's lock, and for images that did not pass checkImage().
 
 // Puts right what it can: the manifest by the tar, image.json by `indexed` (the index's copy of
@@ -24,9 +31,9 @@ std::vector<std::string> mendImage(const StoreReader& reader, const schema::Imag
 // the reason in a file `why`. Nothing is deleted. Blobs for which `isNeeded` is true, by a good
 // image of another namespace, stay. Returns what is known of it, by its own image.json or else by
 // `indexed`.
-std::optional<StoredImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
-                                           const std::optional<StoredImage>& indexed,
-                                           const std::string& why,
-                                           const std::function<bool(const Digest&)>& isNeeded);
+std::optional<LostImage> quarantineImage(const StoreReader& reader, const schema::ImageId& id,
+                                         const std::optional<StoredImage>& indexed,
+                                         const std::string& why,
+                                         const std::function<bool(const Digest&)>& isNeeded);
 
 }  // namespace actool::cas

@@ -56,6 +56,7 @@ constexpr std::uint64_t kDefaultRawBytes = 4 << 20;  // what a keyring may have
 struct Arguments {
   std::vector<std::string> images;
   std::vector<std::string> signatures;
+  std::vector<std::string> imageIds;
   std::string pullPolicy = "new";
   bool storeOnly = false;
   bool noStore = false;
@@ -65,12 +66,28 @@ struct Arguments {
   std::optional<cli::Format> format;
 };
 
-// The images in their order, each with the --signature that follows it, as in rkt.
+// What --image-id says of the image before it.
+void pin(std::vector<Request>& requests, const std::string& text) {
+  schema::ImageId id = schema::ImageId::parse(text);
+  if (requests.empty() || requests.back().imageId) {
+    throw UsageError(fmt::format("--image-id {} belongs to no image", id.shortForm()),
+                     "it stands after the image that it is for");
+  }
+  if (std::holds_alternative<schema::ImageIdPrefix>(requests.back().what)) {
+    throw UsageError("--image-id is for names, URLs and files", "an image ID needs no other");
+  }
+  requests.back().imageId = std::move(id);
+}
+
+// The images in their order, each with the --signature that follows it, as in rkt, and the
+// --image-id.
 std::vector<Request> requestsOf(const Arguments& arguments, const cli::Options& options) {
   const cli::Option signatureOption = *options.find("--signature");
+  const cli::Option idOption = *options.find("--image-id");
   const cli::Option imageOption = *options.find("images");
   std::vector<Request> requests;
   std::size_t signature = 0;
+  std::size_t imageId = 0;
   for (const cli::Option& option : options.inOrder()) {
     if (option == imageOption) {
       requests.push_back(requestFor(record::parseImageArg(arguments.images.at(requests.size()))));
@@ -81,6 +98,8 @@ std::vector<Request> requestsOf(const Arguments& arguments, const cli::Options& 
                          "it stands after the image that it is for");
       }
       requests.back().signature = place;
+    } else if (option == idOption) {
+      pin(requests, arguments.imageIds.at(imageId++));
     }
   }
   if (!cli::readsRecords(!requests.empty())) {
@@ -250,6 +269,10 @@ std::function<int()> setup(cli::Options& app, cli::Globals& globals) {
   app.add("images", arguments->images, "names, URLs, files or image IDs").typeName("IMAGE");
   app.add("--signature", arguments->signatures, "signature of the image before it, a file or URL")
       .typeName("FILE")
+      .oneValueEach();
+  app.add("--image-id", arguments->imageIds,
+          "the image before it must be that one; nothing is fetched when the store has it")
+      .typeName("ID")
       .oneValueEach();
   const auto policy =
       app.add("--pull-policy", arguments->pullPolicy,

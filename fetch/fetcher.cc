@@ -66,6 +66,11 @@ class EndpointFailures {
 }  // namespace
 
 record::Image Fetcher::fetch(const Request& request, net::HttpClient& http) const {
+  // An image ID pins the content: nothing newer can be meant, whatever the policy.
+  if (request.imageId) {
+    if (auto found = outside_.store.resolve(request.imageId->str()))
+      return answer(std::move(*found), refOf(request));
+  }
   return std::visit(
       Overloaded{
           [&](const ByName& by) { return fetchName(request, by, http); },
@@ -89,11 +94,7 @@ record::Image Fetcher::requireStored(const std::string& image) const {
 
 record::Image Fetcher::fetchName(const Request& request, const ByName& by,
                                  net::HttpClient& http) const {
-  // An image ID pins the content: nothing newer can be meant, whatever the policy.
-  if (request.imageId) {
-    if (auto found = outside_.store.resolve(request.imageId->str()))
-      return answer(std::move(*found), by.ref);
-  } else if (options_.policy != PullPolicy::update) {
+  if (!request.imageId && options_.policy != PullPolicy::update) {
     if (auto found = outside_.store.resolve(by.ref.str())) return answer(std::move(*found), by.ref);
   }
   if (options_.policy == PullPolicy::never) {
@@ -126,7 +127,8 @@ record::Image Fetcher::fetchName(const Request& request, const ByName& by,
 record::Image Fetcher::fetchUrl(const Request& request, const std::string& url,
                                 net::HttpClient& http) const {
   if (options_.policy != PullPolicy::update) {
-    if (const std::optional<Remote> known = outside_.store.remote(url)) {
+    const std::optional<Remote> known = request.imageId ? std::nullopt : outside_.store.remote(url);
+    if (known) {
       if (auto found = outside_.store.resolve(known->id.str())) return answer(*found, std::nullopt);
     }
     if (options_.policy == PullPolicy::never) {
@@ -177,7 +179,7 @@ std::optional<record::Image> Fetcher::unchangedAt(const std::string& url, const 
 
 record::Image Fetcher::fetchEndpoint(const Request& request, const record::Endpoint& endpoint,
                                      const HttpOptions& http, net::HttpClient& client) const {
-  if (options_.policy == PullPolicy::update) {
+  if (options_.policy == PullPolicy::update && !request.imageId) {
     if (auto image = unchangedAt(endpoint.aci, http, client)) return std::move(*image);
   }
   IngestRequest ingest = ingestRequest(request, endpoint.aci);

@@ -197,6 +197,21 @@ class Fetch(harness.TestCase):
         self.assertEqual(self.fetched(lone, "--signature", URL + ".asc")[0]["id"], self.web)
         self.refused(self.fetch("--signature", signature, lone), 254, "belongs to no image")
 
+    def test_image_id_option(self):
+        other = self.publish("example.test/pinned", exec=["/bin/true"])
+        for place in (WEB, URL, self.aci / "example.test/web-1.0.0.aci"):
+            with self.subTest(place=place):
+                self.lab.reset_actool()
+                self.trust(self.gpg, self.key, "example.test")
+                self.refused(self.fetch(place, f"--image-id={other}"), 253, f"but {other} was asked for")
+                self.absent()
+                self.assertEqual(self.fetched(place, f"--image-id={self.web}")[0]["id"], self.web)
+                self.assertEqual(self.asked("--pull-policy=update", place, f"--image-id={self.web}"), [])
+        # What the store has of a URL is not what is asked for when that is another image.
+        self.refused(self.fetch(URL, f"--image-id={other}"), 253, f"but {other} was asked for")
+        self.refused(self.fetch(f"--image-id={other}", URL), 254, "belongs to no image")
+        self.refused(self.fetch(self.web, f"--image-id={self.web}"), 254, "an image ID needs no other")
+
     def test_redirect_to_another_host(self):
         url = "https://example.test/moved/example.test/web-1.0.0.aci"
         self.assertEqual(self.fetched(url)[0]["id"], self.web)
@@ -470,10 +485,16 @@ class Fetch(harness.TestCase):
         server, url, identity, _ = self.cutting(pace=0.02)
         first = self.lab.popen("fetch", "--format=id", url)
         harness.wait_for(lambda: self.images_asked(server), "the first transfer to begin")
-        second = self.lab.popen("fetch", "--format=id", url)
+        second = self.lab.popen("fetch", "--format=id", "--progress=json", url)
         for process in (first, second):
             out, err = process.communicate(timeout=60 * harness.SLOW)
             self.assertEqual((process.returncode, out.decode()), (0, identity + "\n"), err)
+        # The one that waits shows how far the other one is.
+        self.assertIn(b"waiting for another process that fetches the same image", err)
+        shown = [json.loads(line)["done"] for line in err.splitlines() if line.startswith(b"{")]
+        self.assertGreater(len(shown), 1)
+        self.assertEqual(shown, sorted(shown))
+        self.assertGreater(shown[-1], 500_000)
         self.assertEqual(len(self.images_asked(server)), 1)
         self.assertEqual(self.image_ids(), [identity])
 
