@@ -32,27 +32,19 @@ std::string askedWithoutVersion(const StoredImage& image) {
   return latest;
 }
 
-std::optional<schema::SemVer> version(const StoredImage& image) {
-  const auto text = image.labels.get("version");
-  if (!text) return std::nullopt;
-  return schema::SemVer::tryParse(*text);
-}
-
 // True when `b` is the better answer.
-bool better(const StoredImage& a, const StoredImage& b, const schema::AppRef& ref) {
+bool better(const MatchKey& a, const MatchKey& b, const schema::AppRef& ref) {
   if (!ref.labels().get("os") && !ref.labels().get("arch")) {
     const bool fitA = forThisMachine(a.labels);
     const bool fitB = forThisMachine(b.labels);
     if (fitA != fitB) return fitB;
   }
   if (!ref.labels().get("version")) {
-    const std::string askedA = askedWithoutVersion(a);
-    const std::string askedB = askedWithoutVersion(b);
-    if (askedA != askedB) return askedA < askedB;
-    const auto versionA = version(a);
-    const auto versionB = version(b);
-    if (versionA && versionB && *versionA != *versionB) return *versionA < *versionB;
-    if (versionA.has_value() != versionB.has_value()) return versionB.has_value();
+    if (a.askedWithoutVersion != b.askedWithoutVersion) {
+      return a.askedWithoutVersion < b.askedWithoutVersion;
+    }
+    if (a.version && b.version && *a.version != *b.version) return *a.version < *b.version;
+    if (a.version.has_value() != b.version.has_value()) return b.version.has_value();
   }
   return std::tie(a.imported, a.id) < std::tie(b.imported, b.id);
 }
@@ -62,6 +54,24 @@ StoredImage parseValue(std::string_view key, std::string_view value) {
 }
 
 }  // namespace
+
+MatchKey matchKeyOf(const StoredImage& image) {
+  const auto version = image.labels.get("version");
+  return {.id = image.id,
+          .labels = image.labels,
+          .version = version ? schema::SemVer::tryParse(*version) : std::nullopt,
+          .askedWithoutVersion = askedWithoutVersion(image),
+          .imported = image.imported};
+}
+
+const MatchKey* bestMatch(const std::vector<MatchKey>& keys, const schema::AppRef& ref) {
+  const MatchKey* best = nullptr;
+  for (const MatchKey& key : keys) {
+    if (!ref.labels().matchedBy(key.labels)) continue;
+    if (best == nullptr || better(*best, key, ref)) best = &key;
+  }
+  return best;
+}
 
 std::vector<StoredImage> Catalog::list() const {
   std::vector<StoredImage> images;
@@ -126,13 +136,13 @@ std::optional<StoredImage> Catalog::bySource(const std::string& url) const {
 
 std::optional<StoredImage> Catalog::match(const schema::AppRef& ref) const {
   auto images = named(ref.name());
-  std::erase_if(images,
-                [&](const StoredImage& image) { return !ref.labels().matchedBy(image.labels); });
-  const auto best = std::max_element(
-      images.begin(), images.end(),
-      [&](const StoredImage& a, const StoredImage& b) { return better(a, b, ref); });
-  if (best == images.end()) return std::nullopt;
-  return std::move(*best);
+  std::vector<MatchKey> keys;
+  keys.reserve(images.size());
+  for (const StoredImage& image : images)
+    keys.push_back(matchKeyOf(image));
+  const MatchKey* best = bestMatch(keys, ref);
+  if (best == nullptr) return std::nullopt;
+  return std::move(images[static_cast<std::size_t>(best - keys.data())]);
 }
 
 StoredImage Catalog::resolve(std::string_view argument) const {

@@ -13,8 +13,23 @@
 #include "core/schema/app_ref.h"
 #include "core/schema/identifier.h"
 #include "core/schema/image_id.h"
+#include "core/schema/labels.h"
+#include "core/schema/semver.h"
 
 namespace actool::cas {
+
+// Of an image, all that match() chooses by.
+struct MatchKey {
+  schema::ImageId id;
+  schema::Labels labels;
+  std::optional<schema::SemVer> version;
+  std::string askedWithoutVersion;  // when it was last asked for by its name alone; may be empty
+  std::string imported;
+};
+MatchKey matchKeyOf(const StoredImage& image);
+// The one of these, all of the name of `ref`, that Catalog::match() answers with; null when none
+// matches.
+const MatchKey* bestMatch(const std::vector<MatchKey>& keys, const schema::AppRef& ref);
 
 class Catalog {
  public:

@@ -183,8 +183,10 @@ class Collector {
   }
 
   void collectTrees() {
+    const auto keys = listDir(layout_.treesDir());
+    if (keys.empty()) return;
     const std::set<std::string> needed = neededTrees();
-    for (const auto& key : listDir(layout_.treesDir())) {
+    for (const auto& key : keys) {
       if (key.ends_with(".lock")) continue;
       const Path dir = layout_.treeDir(key);
       const auto state = look(dir);

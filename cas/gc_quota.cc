@@ -37,6 +37,7 @@ class Quota {
   Quota(const StoreWriter& writer, const GcOptions& options,
         std::chrono::system_clock::time_point now)
       : writer_(writer), options_(options) {
+    readNeeded();
     readImages();
     hold(now);
     readDependencies();
@@ -49,6 +50,15 @@ class Quota {
   }
 
  private:
+  // The names that some image depends on, and the images that depend on others.
+  void readNeeded() {
+    writer_.index().forEach(kNeedsPrefix, [&](std::string_view key, std::string_view) {
+      if (auto id = idInKey(key)) dependents_.insert(std::move(*id));
+      byName_.try_emplace(std::string(middleOf(key)));
+      return true;
+    });
+  }
+
   void readImages() {
     writer_.index().forEach(kImagePrefix, [&](std::string_view key, std::string_view value) {
       const StoredImage image = StoredImage::parse(value, printable(key));
@@ -70,6 +80,9 @@ class Quota {
       if (blobsOf(image).size() > 1) entry.bytes += image.distributed.size;
       total_ += entry.bytes;
       images_.emplace(image.id.str(), std::move(entry));
+      if (const auto needed = byName_.find(image.name.str()); needed != byName_.end()) {
+        needed->second.push_back(matchKeyOf(image));
+      }
       return true;
     });
   }
@@ -96,20 +109,15 @@ class Quota {
   }
 
   void readDependencies() {
-    std::set<schema::ImageId> dependents;
-    writer_.index().forEach(kNeedsPrefix, [&](std::string_view key, std::string_view) {
-      if (auto id = idInKey(key)) dependents.insert(std::move(*id));
-      return true;
-    });
-    for (const auto& id : dependents) {
+    for (const auto& id : dependents_) {
       const auto found = images_.find(id.str());
       if (found == images_.end()) continue;
       for (const auto& dependency : writer_.reader().manifest(id).dependencies) {
         std::optional<schema::ImageId> needed = dependency.imageId;
         if (!needed) {
-          const auto match =
-              writer_.catalog().match(schema::AppRef(dependency.imageName, dependency.labels));
-          if (match) needed = match->id;
+          const schema::AppRef ref(dependency.imageName, dependency.labels);
+          const MatchKey* match = bestMatch(byName_[ref.name().str()], ref);
+          if (match != nullptr) needed = match->id;
         }
         if (!needed || !images_.contains(needed->str())) continue;
         found->second.dependencies.push_back(needed->str());
@@ -181,6 +189,8 @@ class Quota {
   const StoreWriter& writer_;
   const GcOptions& options_;
   std::unordered_map<std::string, Image> images_;
+  std::set<schema::ImageId> dependents_;
+  std::unordered_map<std::string, std::vector<MatchKey>> byName_;  // of names that are depended on
   std::uint64_t total_ = 0;
   std::vector<GcItem> taken_;
 };

@@ -305,9 +305,10 @@ std::vector<Digest> StoreWriter::unpublish(std::span<const schema::ImageId> ids,
   for (const auto& id : ids) {
     begun.put(pendingKey(id), "");
     done.remove(pendingKey(id));
-    for (const std::string& key : entryKeys(id))
+    const auto indexed = catalog_.find(id);
+    for (const std::string& key : entryKeys(id, indexed))
       begun.remove(key);
-    const auto known = record(id);
+    const auto known = indexed ? indexed : record(id);
     events.push_back(removeEvent(id, known, by));
     const auto its = known ? blobsOf(*known) : std::vector{id.tarDigest()};
     blobs.insert(blobs.end(), its.begin(), its.end());
@@ -336,14 +337,15 @@ std::optional<StoredImage> StoreWriter::record(const schema::ImageId& id) const 
   return recordIn(reader_, catalog_, id);
 }
 
-std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id) const {
+std::vector<std::string> StoreWriter::entryKeys(const schema::ImageId& id,
+                                                const std::optional<StoredImage>& indexed) const {
   std::vector<std::string> keys;
   const auto add = [&](const IndexEntries& entries) {
     for (const auto& [key, value] : entries)
       keys.push_back(key);
   };
   try {
-    add(entriesInIndex(id));
+    if (indexed) add(recordEntries(*indexed));
     add(dependencyEntries(id, reader_.manifest(id).dependencies));
     if (!keys.empty()) return keys;
   } catch (const Error& error) {

@@ -108,7 +108,8 @@ class StoreWriter {
   void begin(const schema::ImageId& id);
   void commit(const schema::ImageId& id, IndexBatch batch);
   IndexEntries entriesInIndex(const schema::ImageId& id) const;
-  std::vector<std::string> entryKeys(const schema::ImageId& id) const;
+  std::vector<std::string> entryKeys(const schema::ImageId& id,
+                                     const std::optional<StoredImage>& indexed) const;
 
   FileLock lock_;
   StoreReader reader_;
