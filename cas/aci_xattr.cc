@@ -24,6 +24,7 @@ std::map<std::string, std::string> readXattrs(const std::string& path) {
   const ssize_t length = llistxattr(path.c_str(), names.data(), names.size());
   if (length < 0 && errno == ENOTSUP) return attributes;
   if (length < 0) throwErrno("listing the extended attributes");
+  if (length == 0) return attributes;
   names.resize(static_cast<std::size_t>(length));
   std::string value(64 << 10, '\0');
   for (std::size_t at = 0; at < names.size();) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -61,7 +62,6 @@ RenderReport make(const StoreLayout& layout, const schema::ImageId& id, const st
   const FileLock tmpInUse = FileLock::acquire(layout.tmpDir(), LockMode::shared);
   const TempDir made(layout.tmpDir(), "tree.");
   RenderReport report = fill(made.path());
-
   const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
   // Stays 0700: set-user-ID programs of images are not for the host's users. Pods get at the tree
   // by mounts.
@@ -181,11 +181,19 @@ RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id)
   StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
+  bool fresh = false;
   RenderReport report = makeOnce(layout, id, key, {"rootfs"}, [&](const Path& made) {
+    fresh = true;
     RenderReport rendered = renderTree(layers, made / "rootfs");
     syncFileSystem(made);
     return rendered;
   });
+  // What was made of tars that are known to be good is good.
+  if (fresh && std::all_of(layers.begin(), layers.end(), [&](const RenderLayer& layer) {
+        return isTarStamped(layout, layer.id);
+      })) {
+    stampRendered(layout, key, lookOfTree(layout.treeRoot(key)));
+  }
   return {.rootfs = layout.treeRoot(key), .report = std::move(report)};
 }
 

@@ -8,8 +8,11 @@
 #include <array>
 #include <cstdint>
 
+#include "cas/care.h"
 #include "cas/erofs/check.h"
+#include "cas/render_check.h"
 #include "cas/render_store.h"
+#include "cas/verified.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 
@@ -114,6 +117,29 @@ void verifyMetadata(const StoreLayout& layout, const schema::ImageId& id) {
     throw TrustError(mountable->metadata.string() + " is not what its tars make",
                      "remove that file, it is made again");
   }
+}
+
+void verifyRendered(const StoreLayout& layout, const schema::ImageId& id) {
+  const StoreReader reader(layout);
+  const auto root = reader.renderedRoot(id);
+  if (!root) return;
+  const std::string key = root->parent_path().filename().string();
+  // Before it is read: a change meanwhile makes the stamp worthless, not false.
+  const FileLook look = lookOfTree(*root);
+  StoreResolver resolver(layout);
+  std::vector<RenderLayer> layers;
+  try {
+    layers = planRender(id, resolver);
+  } catch (const NotFoundError&) {
+  }
+  // As with metadata: of other layers by now, it can only be taken as it is.
+  if (!layers.empty() && key == treeKey(layers)) {
+    for (const auto& layer : layers) {
+      if (!isTarStamped(layout, layer.id)) verifyTar(layout, layer.id);
+    }
+    checkRendered(layers, *root);
+  }
+  stampRendered(layout, key, look);
 }
 
 }  // namespace actool::cas

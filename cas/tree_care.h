@@ -1,5 +1,5 @@
-// Keeping the EROFS forms of trees (render_store.h) in order. They are made of the tars and can
-// be made again at any time, so what is wrong with one is mended by taking it away.
+// Keeping trees (render_store.h) in order. They are made of the tars and can be made again at any
+// time, so what is wrong with the EROFS form of one is mended by taking it away.
 #pragma once
 
 #include <string>
@@ -22,5 +22,8 @@ void dropMetadataOver(const StoreReader& reader, const std::vector<schema::Image
 // Makes the metadata of the image anew and compares. TrustError when what is in the store is
 // anything else. Nothing when there is none, or when its dependencies are not what they were.
 void verifyMetadata(const StoreLayout& layout, const schema::ImageId& id);
+// Compares the image's rendered tree with the tars of its layers, and these with their image IDs
+// where that has not been done yet, and stamps it. TrustError, or nothing, as above.
+void verifyRendered(const StoreLayout& layout, const schema::ImageId& id);
 
 }  // namespace actool::cas

@@ -34,10 +34,24 @@ void copyTarStamp(const StoreLayout& from, const StoreLayout& to,
 
 void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept {
   attempt([&] {
-    writeStamps(layout.treeVerifiedFile(key),
-                {makeStamp(std::string(kMetadataStamp), lookOf(layout.erofsFile(key))),
-                 makeStamp(std::string(kDevicesStamp), lookOf(layout.devicesFile(key)))});
+    addStamps(layout.treeVerifiedFile(key),
+              {makeStamp(std::string(kMetadataStamp), lookOf(layout.erofsFile(key))),
+               makeStamp(std::string(kDevicesStamp), lookOf(layout.devicesFile(key)))});
   });
+}
+
+void stampRendered(const StoreLayout& layout, std::string_view key, const FileLook& look) noexcept {
+  attempt(
+      [&] { addStamps(layout.treeVerifiedFile(key), {makeStamp(std::string(kTreeStamp), look)}); });
+}
+
+bool isTarStamped(const StoreLayout& layout, const schema::ImageId& id) noexcept {
+  bool stamped = false;
+  attempt([&] {
+    stamped = isStamped(readStamps(layout.verifiedFile(id)), kTarStamp, lookOf(layout.tarBlob(id)),
+                        std::chrono::system_clock::now(), Seconds::max());
+  });
+  return stamped;
 }
 
 }  // namespace actool::cas

@@ -17,5 +17,10 @@ void copyTarStamp(const StoreLayout& from, const StoreLayout& to,
                   const schema::ImageId& id) noexcept;
 // Of a tree's metadata as it lies there now.
 void stampMetadata(const StoreLayout& layout, std::string_view key) noexcept;
+// Of a rendered tree that looks like `look` (lookOfTree()).
+void stampRendered(const StoreLayout& layout, std::string_view key, const FileLook& look) noexcept;
+
+// Whether the tar has been read in full, at any time, and looks as it did then. False on any error.
+bool isTarStamped(const StoreLayout& layout, const schema::ImageId& id) noexcept;
 
 }  // namespace actool::cas

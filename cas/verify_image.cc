@@ -61,6 +61,7 @@ void verifyTar(const StoreLayout& layout, const schema::ImageId& id) {
 void verifyContent(const StoreLayout& layout, const schema::ImageId& id) {
   verifyTar(layout, id);
   verifyMetadata(layout, id);
+  verifyRendered(layout, id);
   const StoreReader reader(layout);
   if (reader.mountable(id)) stampMetadata(layout, reader.linkedTree(id).value());
 }

@@ -175,8 +175,23 @@ void Images::requireGood(const schema::ImageId& id, const cas::MountableImage& i
   const auto ids =
       imagesToVerify(store_.layout(), id, image, files, stampAge(globals_.configDirs()));
   if (ids.empty()) return;
+  verifyContent(id, ids);
+  requireSameFiles(image, files);
+}
+
+void Images::requireGoodTree(const schema::ImageId& id, const Path& root) {
+  const cas::FileLook look = cas::lookOfTree(root);
+  const std::string key = root.parent_path().filename().string();
+  if (!mustVerifyTree(store_.layout(), key, look, stampAge(globals_.configDirs()))) return;
+  verifyContent(id, {id});
+  if (cas::lookOfTree(root) != look) {
+    throw TrustError(root.string() + " was changed while it was checked", "try again");
+  }
+}
+
+void Images::verifyContent(const schema::ImageId& id, const std::vector<schema::ImageId>& read) {
   std::vector<std::string> arguments{"verify", "--content"};
-  for (const auto& each : ids) {
+  for (const auto& each : read) {
     log::info("checking {} on disk before it runs", each.shortForm());
     arguments.push_back(each.str());
   }
@@ -187,7 +202,6 @@ void Images::requireGood(const schema::ImageId& id, const cas::MountableImage& i
                 "run 'actool image fsck --repair', or remove the image and fetch it again",
                 cli::exitCodeOf(answer.status));
   }
-  requireSameFiles(image, files);
 }
 
 AppRoot Images::appRoot(const schema::ImageId& id) {
@@ -203,17 +217,20 @@ AppRoot Images::appRoot(const schema::ImageId& id) {
 }
 
 Path Images::renderedRoot(const schema::ImageId& id) {
-  if (const auto root = store_.renderedRoot(id)) return *root;
-  log::debug("rendering {}", id.str());
-  const CommandResult result =
-      runCommand(cli::toolCommand("actool-image", globals_, {"render", id.str()}), kMaxAnswer);
-  if (!result.status.ok()) {
-    throw Error(
-        fmt::format("rendering {}: actool-image {}", id.shortForm(), result.status.describe()), {},
-        cli::exitCodeOf(result.status));
+  auto root = store_.renderedRoot(id);
+  if (!root) {
+    log::debug("rendering {}", id.str());
+    const CommandResult result =
+        runCommand(cli::toolCommand("actool-image", globals_, {"render", id.str()}), kMaxAnswer);
+    if (!result.status.ok()) {
+      throw Error(
+          fmt::format("rendering {}: actool-image {}", id.shortForm(), result.status.describe()),
+          {}, cli::exitCodeOf(result.status));
+    }
+    root = store_.renderedRoot(id);
+    if (!root) throw Error("actool-image rendered no tree of " + id.shortForm());
   }
-  const auto root = store_.renderedRoot(id);
-  if (!root) throw Error("actool-image rendered no tree of " + id.shortForm());
+  if (!globals_.insecure.ondisk) requireGoodTree(id, *root);
   return *root;
 }
 

@@ -49,7 +49,8 @@ class Images {
   // The image's tree, mounted where it can be, and otherwise unpacked. To be called before this
   // process has the pod's mount namespace (erofs_mount.h).
   AppRoot appRoot(const schema::ImageId& id);
-  // The root of the unpacked tree, made by `actool-image render` when there is none yet.
+  // The root of the unpacked tree, made by `actool-image render` when there is none yet. TrustError
+  // when it is not what the image has.
   Path renderedRoot(const schema::ImageId& id);
 
  private:
@@ -57,6 +58,8 @@ class Images {
   schema::ImageId fetchRecord(const record::Discovered& discovered);
   std::optional<cas::MountableImage> makeMountable(const schema::ImageId& id);
   // The ondisk check: `actool-image verify` reads what has no good stamp. TrustError.
+  void requireGoodTree(const schema::ImageId& id, const Path& root);
+  void verifyContent(const schema::ImageId& id, const std::vector<schema::ImageId>& read);
   void requireGood(const schema::ImageId& id, const cas::MountableImage& image,
                    const ErofsFiles& files);
 

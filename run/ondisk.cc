@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "cas/layout/stamp.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/json.h"
@@ -47,6 +46,12 @@ std::vector<schema::ImageId> imagesToVerify(const cas::StoreLayout& layout,
     }
   }
   return found;
+}
+
+bool mustVerifyTree(const cas::StoreLayout& layout, std::string_view key, const cas::FileLook& look,
+                    std::chrono::seconds maxAge) {
+  return !cas::isStamped(cas::readStamps(layout.treeVerifiedFile(key)), cas::kTreeStamp, look,
+                         std::chrono::system_clock::now(), maxAge);
 }
 
 void requireSameFiles(const cas::MountableImage& image, const ErofsFiles& files) {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 #include "cas/layout.h"
+#include "cas/layout/stamp.h"
 #include "core/base/config_file.h"
 #include "core/schema/image_id.h"
 #include "run/erofs_mount.h"
@@ -22,6 +24,11 @@ std::vector<schema::ImageId> imagesToVerify(const cas::StoreLayout& layout,
                                             const schema::ImageId& id,
                                             const cas::MountableImage& image,
                                             const ErofsFiles& files, std::chrono::seconds maxAge);
+
+// Whether the unpacked tree of that name has to be compared with the image: no stamp, an old one,
+// or it looks otherwise than `look`, as it did.
+bool mustVerifyTree(const cas::StoreLayout& layout, std::string_view key, const cas::FileLook& look,
+                    std::chrono::seconds maxAge);
 
 // TrustError when what is open in `files` has not got the names of `image` any more: what was
 // verified by name in between is something else.

@@ -1,5 +1,7 @@
 #include "cas/layout/stamp.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,9 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "core/base/error.h"
+#include "core/base/fd.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -29,6 +33,73 @@ FileLook lookOf(const struct stat& info) {
   return {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
           nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
 }
+
+// FNV-1a: tells whether anything changed, by accident or by hand. Who can forge times of change
+// could write the stamp itself.
+class Sum {
+ public:
+  void add(std::uint64_t value) {
+    constexpr std::uint64_t kPrime = 0x100000001b3;
+    for (int shift = 0; shift < 64; shift += 8)
+      state_ = (state_ ^ ((value >> shift) & 0xff)) * kPrime;
+  }
+  // As a time that a stamp may have.
+  std::int64_t value() const { return static_cast<std::int64_t>(state_ >> 1); }
+
+ private:
+  std::uint64_t state_ = 0xcbf29ce484222325;
+};
+
+class TreeLook {
+ public:
+  explicit TreeLook(const Path& root) : root_(root) {}
+
+  FileLook look() {
+    const UniqueFd fd = openFile(root_.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) fail();
+    const FileLook own = lookOf(info);
+    add(info);
+    descend(fd.get());
+    return {own.device, own.inode, names_, sum_.value(), changed_};
+  }
+
+ private:
+  [[noreturn]] void fail() const { throwErrno("looking at the tree " + root_.string()); }
+
+  void add(const struct stat& info) {
+    const FileLook look = lookOf(info);
+    for (const std::uint64_t value :
+         {look.inode, look.size, static_cast<std::uint64_t>(look.modified),
+          static_cast<std::uint64_t>(look.changed)}) {
+      sum_.add(value);
+    }
+    changed_ = std::max(changed_, look.changed);
+  }
+
+  // In the order of the directory, which stays the same as long as nobody changes it.
+  void descend(int fd) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
+        ::fdopendir(openFileAt(fd, ".", O_RDONLY | O_DIRECTORY).release()), ::closedir);
+    if (!dir) fail();
+    while (const dirent* entry = ::readdir(dir.get())) {  // NOLINT(concurrency-mt-unsafe)
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat info {};
+      if (::fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) fail();
+      add(info);
+      ++names_;
+      if (S_ISDIR(info.st_mode)) {
+        descend(openFileAt(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).get());
+      }
+    }
+  }
+
+  const Path& root_;
+  Sum sum_;
+  std::uint64_t names_ = 0;
+  std::int64_t changed_ = 0;
+};
 
 // Times before 1970 make no stamp: the file is read again each time.
 std::optional<Stamp> parseStamp(std::string_view line) {
@@ -60,6 +131,10 @@ FileLook lookOf(const Path& path) {
   return lookOf(info);
 }
 
+FileLook lookOfTree(const Path& root) {
+  return TreeLook(root).look();
+}
+
 std::vector<Stamp> readStamps(const Path& file) {
   const auto text = tryReadFile(file, kMaxBytes);
   if (!text || !text->starts_with(kHeader) || !text->ends_with('\n')) return {};
@@ -81,6 +156,15 @@ void writeStamps(const Path& file, const std::vector<Stamp>& stamps) {
   const Path fresh = file.string() + ".new" + std::to_string(::getpid());
   writeFilePlain(fresh, text);
   if (::rename(fresh.c_str(), file.c_str()) != 0) throwErrno("renaming " + fresh.string());
+}
+
+void addStamps(const Path& file, const std::vector<Stamp>& stamps) {
+  auto all = readStamps(file);
+  for (const Stamp& stamp : stamps) {
+    std::erase_if(all, [&](const Stamp& old) { return old.name == stamp.name; });
+    all.push_back(stamp);
+  }
+  writeStamps(file, all);
 }
 
 Stamp makeStamp(std::string name, const FileLook& look) {

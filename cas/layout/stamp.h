@@ -28,10 +28,17 @@ struct FileLook {
 FileLook lookOf(int fd, std::string_view what);
 FileLook lookOf(const Path& path);
 
+// Of a whole tree: device and inode of its root, how many names are below it, the latest time of
+// change, and, in place of a time of modification, a sum over what stat(2) shows of every file.
+// Anything that is done to any file of it changes that. Costs a stat(2) for each; reads no content.
+// Throws SystemError.
+FileLook lookOfTree(const Path& root);
+
 // The names of stamps.
 inline constexpr std::string_view kTarStamp = "tar";
 inline constexpr std::string_view kMetadataStamp = "erofs";
 inline constexpr std::string_view kDevicesStamp = "devices";
+inline constexpr std::string_view kTreeStamp = "rootfs";  // its look is lookOfTree()'s
 
 struct Stamp {
   std::string name;  // one of the above
@@ -46,6 +53,8 @@ using Seconds = std::chrono::seconds;
 std::vector<Stamp> readStamps(const Path& file);
 // Replaces the file, not durably: after a crash there may be none.
 void writeStamps(const Path& file, const std::vector<Stamp>& stamps);
+// As writeStamps(), but the file's other stamps stay.
+void addStamps(const Path& file, const std::vector<Stamp>& stamps);
 
 // A stamp of now.
 Stamp makeStamp(std::string name, const FileLook& look);

@@ -224,6 +224,50 @@ class OnDisk(MountCase):
         (config / "age.json").write_text(json.dumps({**age, "max-age": "soon"}))
         self.refused(self.run_pod(self.id), 254, "max-age: 'soon' is not a duration")
 
+    def unpacked(self):
+        """From here on pods lie on the unpacked tree."""
+        root = pathlib.Path(self.ok(self.lab.actool("image", "render", self.id)).out.strip())
+        for file in ("erofs", "devices"):
+            (root.parent / file).unlink()
+        return root
+
+    def test_an_unpacked_tree_is_not_read_again(self):
+        self.unpacked()
+        for _ in range(2):
+            result = self.ok(self.run_pod(self.id))
+            self.assertEqual((result.out, "checking" in result.err), ("ran\n", False), result.err)
+
+    def test_a_flipped_bit_in_an_unpacked_tree(self):
+        root = self.unpacked()
+        self.flip(root / "bin/busybox", 100_000)
+        self.damaged('rootfs is not what its tars make: "bin/busybox": its content differs')
+        self.ok(self.run_pod("--insecure-options=ondisk", self.id))
+        shutil.rmtree(root)
+        self.assertEqual(self.ok(self.run_pod(self.id)).out, "ran\n")
+
+    def test_a_bit_that_was_flipped_before_the_tree_was_made(self):
+        self.flip(self.tar, self.tar.stat().st_size // 2)
+        self.unpacked()
+        self.damaged("the tar is damaged")
+
+    def test_unpacked_trees_that_only_look_otherwise_are_read_once(self):
+        root = self.unpacked()
+        os.chmod(root / "etc/passwd", 0o644)  # as it is; the time of change is new
+        self.assertIn("checking", self.ok(self.run_pod(self.id)).err)
+        self.assertNotIn("checking", self.ok(self.run_pod(self.id)).err)
+        os.chmod(root / "etc/passwd", 0o666)
+        result = self.lab.actool("image", "verify", self.id)
+        self.assertEqual(result.code, 253)
+        self.assertIn('"etc/passwd": its mode differs', result.err)
+
+    def test_copies_do_not_share_files_with_the_tree(self):
+        root = self.unpacked()
+        before = harness.snapshot(root)
+        script = "echo changed >> /etc/passwd; echo changed > /bin/busybox.new; rm /etc/group; chmod 0 /root"
+        self.ok(self.run_pod("--no-overlay", self.id, "--exec=/bin/sh", "--", "-c", script))
+        self.assertEqual(harness.snapshot(root), before)
+        self.assertNotIn("checking", self.ok(self.run_pod(self.id)).err)
+
     def test_image_verify_renews(self):
         os.chmod(self.tar, 0o640)
         self.ok(self.lab.actool("image", "verify", self.id))

@@ -4,11 +4,14 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
+#include <functional>
 #include <map>
 
 #include "cas/aci_acl.h"
 #include "cas/extract.h"
 #include "cas/render.h"
+#include "cas/render_check.h"
 #include "core/base/fs.h"
 #include "tests/unit/cas/aci_test_support.h"
 
@@ -266,6 +269,119 @@ TEST_F(RenderTest, RefusesADestinationThatExists) {
   EXPECT_EQ(errorOf([&] { renderTree({one}, dest); }), "rendering into " + dest.string() +
                                                            ": making the directory " +
                                                            dest.string() + ": File exists");
+}
+
+// Whatever is done to a rendered tree is found; what was rendered is found to be good.
+TEST_F(RenderTest, IsComparedWithItsTars) {
+  const std::string sparse =
+      pax(paxRecord("GNU.sparse.size", "1000000") + paxRecord("GNU.sparse.map", "500000,4")) +
+      file("rootfs/holes", "data");
+  const std::vector<RenderLayer> layers = {
+      layer(dir("rootfs/etc") + file("rootfs/etc/a", std::string(300'000, 'a')) +
+            hardlink("rootfs/etc/b", "rootfs/etc/a") + symlink("rootfs/link", "etc/a") + sparse +
+            RawEntry{.name = "rootfs/fifo", .type = '6'}.str()),
+      layer(pax(paxRecord("SCHILY.xattr.user.note", "text") +
+                paxRecord("SCHILY.acl.access",
+                          "user::rw-,user:7:r--,group::r--,mask::r--,other::r--") +
+                paxRecord("SCHILY.acl.default", "user::rwx,group::r-x,other::---")) +
+            dir("rootfs/more") +
+            pax(paxRecord("SCHILY.acl.access",
+                          "user::rw-,user:7:rwx,group::r--,mask::rwx,other::r--")) +
+            file("rootfs/more/listed") + file("rootfs/more/plain", "plain"))};
+  const auto fresh = [&] {
+    const Path tree = render(layers);
+    EXPECT_EQ(errorOf([&] { checkRendered(layers, tree); }), "");
+    return tree;
+  };
+  const auto times = [this](const Path& path) {
+    const struct stat info = look(path);
+    return std::array<timespec, 2>{info.st_atim, info.st_mtim};
+  };
+  using Change = std::function<void(const Path& tree)>;
+  // Times are put back each time: what is found is the change itself.
+  const auto quietly = [&](const Path& below, const Change& change) {
+    return Change([=, this](const Path& tree) {
+      const Path dirPath = (tree / below).parent_path();
+      const auto own = times(tree / below);
+      const auto parent = times(dirPath);
+      change(tree / below);
+      utimensat(AT_FDCWD, (tree / below).c_str(), own.data(), AT_SYMLINK_NOFOLLOW);
+      utimensat(AT_FDCWD, dirPath.c_str(), parent.data(), 0);
+    });
+  };
+  const auto overwrite = [](std::size_t at) {
+    return [at](const Path& path) {
+      const UniqueFd fd = openFile(path.string(), O_WRONLY);
+      EXPECT_EQ(pwrite(fd.get(), "X", 1, static_cast<off_t>(at)), 1);
+    };
+  };
+  const std::vector<std::pair<std::string, Change>> changes = {
+      {"\"etc/a\": its content differs", quietly("etc/a", overwrite(299'999))},
+      {"\"holes\": its content differs", quietly("holes", overwrite(500'003))},
+      {"\"holes\": its content differs", quietly("holes", overwrite(499'000))},
+      {"\"holes\": its content differs", quietly("holes", overwrite(999'999))},
+      {"\"more/plain\": its size differs",
+       quietly("more/plain", [](const Path& path) { EXPECT_EQ(truncate(path.c_str(), 4), 0); })},
+      {"\"more/plain\": its mode differs",
+       [](const Path& tree) { chmod((tree / "more/plain").c_str(), 04644); }},
+      {"\"more\": its mode differs",
+       [](const Path& tree) { chmod((tree / "more").c_str(), 0700); }},
+      {"\"etc\": its time of modification differs",
+       [](const Path& tree) { utimensat(AT_FDCWD, (tree / "etc").c_str(), nullptr, 0); }},
+      {"\"link\": its target differs", quietly("link",
+                                               [](const Path& path) {
+                                                 unlink(path.c_str());
+                                                 EXPECT_EQ(::symlink("etc/b", path.c_str()), 0);
+                                               })},
+      {"\"etc/b\": what it is a hard link to differs",
+       quietly("etc/b",
+               [](const Path& path) {
+                 std::filesystem::copy_file(path, path.string() + "2");
+                 std::filesystem::rename(path.string() + "2", path);
+               })},
+      {"\"fifo\": its kind differs", quietly("fifo",
+                                             [](const Path& path) {
+                                               unlink(path.c_str());
+                                               writeFilePlain(path, "");
+                                             })},
+      {"\"etc/new\" is not of the image",
+       quietly("etc/a", [](const Path& path) { writeFilePlain(path.parent_path() / "new", ""); })},
+      {"\"more/listed\" is missing",
+       quietly("more/plain",
+               [](const Path& path) { unlink((path.parent_path() / "listed").c_str()); })},
+      {"\"etc/a\": the attribute \"user.x\" is not of the image",
+       [](const Path& tree) { setxattr((tree / "etc/a").c_str(), "user.x", "1", 1, 0); }},
+      {"\"more\": its attribute \"user.note\" differs",
+       [](const Path& tree) { setxattr((tree / "more").c_str(), "user.note", "TEXT", 4, 0); }},
+      {"\"more\": its attribute \"user.note\" differs",
+       [](const Path& tree) { removexattr((tree / "more").c_str(), "user.note"); }},
+      {"\"more/listed\": its access list differs",
+       [](const Path& tree) {
+         const auto other = aclAttribute("user::rw-,user:8:rwx,group::r--,mask::rwx,other::r--");
+         setxattr((tree / "more/listed").c_str(), "system.posix_acl_access", other->data(),
+                  other->size(), 0);
+       }},
+      {"\"more/plain\": its access list differs",
+       [](const Path& tree) {
+         const auto other = aclAttribute("user::rw-,user:8:r--,group::r--,mask::r--,other::r--");
+         setxattr((tree / "more/plain").c_str(), "system.posix_acl_access", other->data(),
+                  other->size(), 0);
+       }},
+      {"\"more\": its default access list differs",
+       [](const Path& tree) { removexattr((tree / "more").c_str(), "system.posix_acl_default"); }},
+  };
+  for (const auto& [message, change] : changes) {
+    const Path tree = fresh();
+    change(tree);
+    EXPECT_EQ(errorOf([&] { checkRendered(layers, tree); }),
+              tree.string() + " is not what its tars make: " + message);
+  }
+  if (geteuid() == 0) {
+    const Path tree = fresh();
+    EXPECT_EQ(lchown((tree / "link").c_str(), 1, 2), 0);
+    EXPECT_NE(errorOf([&] { checkRendered(layers, tree); }).find("\"link\": its owner differs"),
+              std::string::npos);
+  }
 }
 
 TEST_F(RenderTest, ExtractsAnImageAsItIs) {

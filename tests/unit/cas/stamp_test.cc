@@ -1,7 +1,11 @@
 #include "cas/layout/stamp.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -63,6 +67,44 @@ TEST_F(StampTest, EveryMemberCounts) {
   EXPECT_TRUE(isStamped(stamps, "tar", look, at(1009), Seconds(10)));
   EXPECT_FALSE(isStamped(stamps, "tar", look, at(1010), Seconds(10)));
   EXPECT_FALSE(isStamped(stamps, "tar", look, at(999), Seconds(10)));  // the clock was set back
+}
+
+TEST_F(StampTest, WhateverHappensToATreeShows) {
+  const Path tree = dir_.path() / "tree";
+  makeDirs(tree / "a/b");
+  writeFilePlain(tree / "a/b/file", "content");
+  writeFilePlain(tree / "other", "content");
+  ASSERT_EQ(::symlink("a", (tree / "link").c_str()), 0);
+  FileLook last = lookOfTree(tree);
+  EXPECT_EQ(last.size, 5U);  // names
+  EXPECT_EQ(lookOfTree(tree), last);
+  const auto changed = [&] {
+    const FileLook now = lookOfTree(tree);
+    return std::exchange(last, now) != now;
+  };
+  ASSERT_EQ(::chmod((tree / "a/b/file").c_str(), 0600), 0);
+  EXPECT_TRUE(changed());
+  ASSERT_EQ(::chmod(tree.c_str(), 0700), 0);
+  EXPECT_TRUE(changed());
+  // A bit, with the time of modification put back.
+  const timespec past[2] = {{1, 0}, {1, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (tree / "other").c_str(), past, 0), 0);
+  EXPECT_TRUE(changed());
+  writeFilePlain(tree / "other", "Content");
+  ASSERT_EQ(::utimensat(AT_FDCWD, (tree / "other").c_str(), past, 0), 0);
+  EXPECT_TRUE(changed());
+  ASSERT_EQ(::unlink((tree / "link").c_str()), 0);
+  EXPECT_TRUE(changed());
+  EXPECT_FALSE(changed());
+  EXPECT_THROW(lookOfTree(dir_.path() / "none"), Error);
+}
+
+TEST_F(StampTest, AddedStampsLeaveTheOthers) {
+  stamp();
+  addStamps(stamps(),
+            {makeStamp(std::string(kTreeStamp), {1, 2, 3, 4, 5}), makeStamp("other", {7})});
+  EXPECT_EQ(readStamps(stamps()).size(), 3U);
+  EXPECT_TRUE(stamped());
 }
 
 TEST_F(StampTest, WhatIsNoStampIsNone) {
