@@ -640,16 +640,6 @@ class Refusals(BundleCase):
 
 
 class Accidents(BundleCase):
-    def kill(self, command, seconds):
-        process = self.lab.popen(*command)
-        time.sleep(seconds)
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.communicate()
-        return process.returncode
-
     def test_sigkill_of_import_at_random_instants(self):
         volumes = self.split_bundle()
         command = ["bundle", f"--dir={self.island}", f"--local-config={self.island_config}", "import", self.media]
@@ -660,7 +650,7 @@ class Accidents(BundleCase):
         killed = 0
         shutil.rmtree(self.island)
         for attempt in range(KILLS):
-            killed += self.kill(command, chance.uniform(0, duration)) < 0
+            killed += harness.kill_after(self.lab.popen(*command), chance.uniform(0, duration), "bundle import")
             if attempt % 3 == 0 and self.island.exists():
                 # In the middle of it all: a reader, and gc that must not take what is young.
                 self.assertLessEqual(set(self.island_ids()), set(self.all))
@@ -691,7 +681,7 @@ class Accidents(BundleCase):
             for path in self.media.glob("*.tar"):
                 if chance.random() < 0.5:
                     path.unlink()
-            killed += self.kill(command, chance.uniform(0, duration)) < 0
+            killed += harness.kill_after(self.lab.popen(*command), chance.uniform(0, duration), "bundle export")
             # What has a name is whole.
             for path in self.volumes():
                 self.assertEqual(hashlib.sha512(path.read_bytes()).digest(), expected[path.name])

@@ -1,9 +1,7 @@
 """SIGKILL at random instants of `actool fetch`: of the process that talks to the network and of
 the one that verifies and commits, together or one of them alone."""
 
-import os
 import random
-import signal
 import time
 
 import harness
@@ -51,24 +49,12 @@ class Crash(TestCase):
         seen = {0: 0, 1: 0}
         cut = 0
         for attempt in range(KILLS):
-            process = self.lab.popen(*fetch)
-            time.sleep(chance.uniform(0, duration * 1.1))
-            if attempt % 3 == 0:
-                # One of them alone: the other has to end by itself, and to say so.
-                below = processes_below(process.pid)
-                target = chance.choice([process.pid, *below])
-                kill = lambda: os.kill(target, signal.SIGKILL)
-            else:
-                kill = lambda: os.killpg(process.pid, signal.SIGKILL)
-            try:
-                kill()
-            except ProcessLookupError:
-                pass
-            process.communicate(timeout=30 * harness.SLOW)
+            # Each third time one of them alone: the other has to end by itself, and to say so.
+            one = (lambda pid: chance.choice([pid, *processes_below(pid)])) if attempt % 3 == 0 else None
+            cut += harness.kill_after(self.lab.popen(*fetch), chance.uniform(0, duration * 1.1), "fetch", one)
             ids = self.image_ids()
             self.assertIn(ids, ([], [self.id]), attempt)
             seen[len(ids)] += 1
-            cut += process.returncode == -signal.SIGKILL
             if ids:
                 exported = self.ok(self.lab.actool("image", "export", self.id, "-"))
                 self.assertEqual(exported.out_bytes, self.tar, attempt)

@@ -9,6 +9,7 @@ removed at the end.
 A test file ends with `harness.main()`.
 """
 
+import collections
 import contextlib
 import gzip
 import hashlib
@@ -55,6 +56,26 @@ def skip(reason):
 def kills(count):
     """How often to kill: fewer times where a sanitizer makes each slow. $ACTOOL_TEST_KILLS overrides."""
     return int(os.environ.get("ACTOOL_TEST_KILLS", count if SLOW == 1 else count // 5))
+
+
+# What kill_after() ended, by what it did.
+KILLED = collections.Counter()
+
+
+def kill_after(process, seconds, what, choose=None):
+    """SIGKILLs a started process's group, or the one process that `choose(pid)` names, `seconds` from
+    now, and waits for the end. True, and counted in KILLED under `what`, when the kill ended it."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        target = choose(process.pid) if choose else None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(target, signal.SIGKILL) if target else os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30 * SLOW)
+    # Where a child was killed, its parent says so itself.
+    killed = process.returncode == -signal.SIGKILL or (choose is not None and process.returncode != 0)
+    KILLED[what] += killed
+    return killed
 
 
 def without_leak_check(env):
@@ -519,6 +540,8 @@ def main():
     _set_up_namespaces()
     program = unittest.main(exit=False, verbosity=2)
     result = program.result
+    for what, count in sorted(KILLED.items()):
+        print(f"killed: {count} {what}")
     if os.environ.get("CI") and result.skipped:
         print(f"{len(result.skipped)} tests were skipped, which CI takes for failures")
         sys.exit(1)

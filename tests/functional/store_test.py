@@ -476,13 +476,8 @@ class Crash(StoreCase):
         for attempt in range(KILLS):
             # The unsigned one spends most of its time where it commits.
             which = attempt % 2
-            process = self.lab.popen(*commands[which])
-            time.sleep(chance.uniform(0, durations[which] * 1.1))
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.communicate()
+            harness.kill_after(self.lab.popen(*commands[which]), chance.uniform(0, durations[which] * 1.1),
+                               "image ingest")
             ids = self.image_ids()
             self.assertIn(ids, ([], [self.id]), attempt)
             seen[len(ids)] += 1
@@ -525,13 +520,8 @@ class Crash(StoreCase):
             if not self.image_ids():
                 self.ok(self.ingest())
             which = attempt % len(commands)
-            process = self.lab.popen(*commands[which])
-            time.sleep(chance.uniform(0, durations[which] * 1.1))
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.communicate()
+            harness.kill_after(self.lab.popen(*commands[which]), chance.uniform(0, durations[which] * 1.1),
+                               " ".join(commands[which][:2]))
             self.assertIn(self.image_ids(), ([], [self.id]), attempt)
             self.assertEqual(out.read_bytes(), whole, attempt)
             if attempt % 20 == 0:
