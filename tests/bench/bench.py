@@ -5,14 +5,18 @@ Usage: bench.py [--runs N] [--only WORD] [--json FILE]
 
 Runs on one machine with nothing from the network: the image is made of files of this machine's
 /usr (about 200 MB of tar), or of DIR with --tree DIR. Prints one table of ratios; a ratio below
-1 means that actool is faster. Root is needed, for namespaces and ownership.
+1 means that actool is faster. Root is needed, for namespaces and ownership. Peers that are not
+installed are named and their rows left out: tests/setup.sh tests/packages-bench.txt. Functions
+come from build/release/tests/bench/micro_bench.
 """
 
 import argparse
+import ctypes
 import gzip
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import statistics
@@ -23,8 +27,16 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
 import harness  # noqa: E402
+import kernel_mount  # noqa: E402
+import peers  # noqa: E402
 
 TAR_SIZE = 204 << 20
+IMAGES = 100_000
+# REFERENCES of the project, measured side by side on one machine: `rkt fetch` of this image took 6.5 s
+# where `ctr images import` took 2.4 s.
+RKT_TO_CTR = 6.5 / 2.4
+MICRO_BENCH = harness.BIN.parent / "tests/bench/micro_bench"
+FILL_STORE = harness.BIN.parent / "tests/support/fill_store"
 
 
 def collect_tree(destination, size):
@@ -123,7 +135,7 @@ class Bench:
         (layout / "manifest").write_text(json.dumps(harness.manifest(name, exec=exec)))
         tar = layout / "image.tar"
         subprocess.run(["tar", "-C", str(layout), "-cf", str(tar), "manifest"], check=True)
-        subprocess.run(["tar", "-rf", str(tar), "--transform", "s,^\\.,rootfs,", "-C", str(tree), "."], check=True)
+        subprocess.run(["tar", "-rf", str(tar), "--transform", "flags=rhS;s,^\\.,rootfs,", "-C", str(tree), "."], check=True)
         aci = layout / "image.aci"
         if compress:
             with open(aci, "wb") as out:
@@ -139,11 +151,46 @@ class Bench:
     # --- the rows -----------------------------------------------------------------------------
 
     def fetch(self):
-        reset = f"rm -rf {self.lab.store}"
-        self.compare("fetch a local signed gzip ACI, 200 MB of tar",
-                     self.actool_line("fetch", self.big, "--format=id"),
-                     f"bash -c 'gzip -dc {self.big} | sha512sum'", "gzip -dc | sha512sum", 1.0,
-                     prepare=[reset, None])
+        """From a file to what can be run: verified and mountable here, unpacked there."""
+        lab, missing = self.lab, peers.missing()
+        tar = self.big.with_name("image.tar")
+        line = self.actool_line("fetch", self.big, "--format=id")
+        reset = f"rm -rf {lab.store}"
+        work = "fetch a local signed gzip ACI, 200 MB of tar, to runnable"
+        out = lab.work / "untarred"
+        clean = f"rm -rf {out}; mkdir {out}"
+        others = [("gzip -dc | sha512sum", f"bash -c 'gzip -dc {self.big} | sha512sum'", None, 1.0),
+                  ("tar -x of the plain tar", f"tar -C {out} -xf {tar}", clean, 1.0),
+                  ("sha512sum of the tar alone", f"sha512sum {tar}", None, None)]
+        if "isal" not in missing:
+            others.append(("igzip -d alone", f"bash -c 'igzip -d -c {self.big} >/dev/null'", None, None))
+        containerd = None
+        if missing:
+            print(f"bench: rows are left out, as these packages are missing: {' '.join(missing)}", file=sys.stderr)
+        else:
+            layout, archive = lab.work / "oci", lab.work / "oci.tar"
+            plain = lab.work / "plain.tar"
+            subprocess.run(["tar", "-C", str(self.tree), "-cf", str(plain), "."], check=True)
+            peers.oci_archive(layout, archive, plain)
+            containerd = peers.Containerd(lab, lab.work / "ctrd")
+            podman = peers.Podman(lab.work / "podman")
+            umoci = peers.Umoci(layout, lab.work / "unpacked")
+            others += [("ctr images import", containerd.import_line(archive), containerd.forget_line(), 0.25),
+                       ("umoci unpack", umoci.line, umoci.forget_line, 0.25),
+                       ("podman pull", podman.pull_line(archive), podman.forget_line(), 0.25)]
+        seconds = self.times([line, *(other[1] for other in others)], prepare=[reset, *(other[2] for other in others)])
+        mine, by_name = seconds[0], {}
+        for (name, _, _, target), theirs in zip(others, seconds[1:]):
+            by_name[name] = theirs
+            if target:
+                self.add(work, mine, name, theirs, target)
+        if containerd:
+            containerd.stop()
+            self.add(work, mine, "rkt fetch, from its measured ratio to ctr",
+                     by_name["ctr images import"] * RKT_TO_CTR, 0.1)
+        if "igzip -d alone" in by_name:
+            slower = max(by_name["igzip -d alone"], by_name["sha512sum of the tar alone"])
+            self.add(work, mine, "the slower of igzip -d and sha512sum", slower, 1.5)
 
     def render(self):
         identity = self.run("fetch", self.big, "--format=id").out.strip()
@@ -177,6 +224,7 @@ class Bench:
 
     def mount(self):
         """Images whose tars are mounted, beside crun on the same trees unpacked."""
+        in_mounts = []
         many = self.lab.work / "many"
         for i in range(8):
             shutil.copytree(self.tree, many / f"copy{i}", symlinks=True)
@@ -197,37 +245,99 @@ class Bench:
                     (firsts if run == 0 else others).append(time.monotonic() - before)
             self.add(f"first run after fetch, {name}", statistics.median(firsts), "nine more runs",
                      statistics.median(others), 1.5)
+            seconds = statistics.median(self.exec_in_mount(identity) for _ in range(max(self.arguments.runs, 20)))
+            self.add(f"mount, overlay and exec of /bin/true, {name}", seconds, "10 ms", 0.010, 1.0)
+            in_mounts.append(seconds)
             self.compare(f"run /bin/true, {name} image, mounted", line, self.crun_line(word, tree),
                          "crun run, unpacked", 3.0, runs=max(self.arguments.runs, 20))
             self.run("gc", "--grace-period=0s")
 
+        self.add("mount, overlay and exec, 1.6 GB", in_mounts[1], "of 200 MB", in_mounts[0], 1.25)
+
+    def exec_in_mount(self, identity):
+        """Seconds from nothing mounted to the end of /bin/true in an overlay over the image."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        image = self.lab.store / "images" / identity[7:9] / identity
+        tree = (image / "tree").resolve()
+        devices = [self.lab.store / "blobs/sha512" / word[7:9] / word[7:]
+                   for word in (line.split()[0] for line in (tree / "devices").read_text().splitlines())]
+        work = pathlib.Path(tempfile.mkdtemp(dir=self.lab.work))
+        for name in ("lower", "upper", "work", "root"):
+            (work / name).mkdir()
+        options = f"lowerdir={work}/lower,upperdir={work}/upper,workdir={work}/work,volatile".encode()
+        begin = time.monotonic()
+        kernel_mount.mount_erofs(tree / "erofs", devices, work / "lower")
+        if libc.mount(b"overlay", os.fsencode(work / "root"), b"overlay", 0, options) != 0:
+            raise OSError(ctypes.get_errno(), "mounting an overlay")
+        child = os.fork()
+        if child == 0:
+            try:
+                os.chroot(work / "root")
+                os.execv("/bin/true", ["/bin/true"])
+            finally:
+                os._exit(127)
+        status = os.waitpid(child, 0)[1]
+        seconds = time.monotonic() - begin
+        subprocess.run(["umount", str(work / "root"), str(work / "lower")], check=True)
+        shutil.rmtree(work)
+        if status != 0:
+            raise RuntimeError(f"/bin/true in the image ended with {status}")
+        return seconds
+
+    def store(self):
+        """A store of very many small images."""
+        large = self.lab.work / "large"
+        subprocess.run([str(FILL_STORE), str(large), str(IMAGES)], check=True)
+        self.run("fetch", self.small)
+        image = str(harness.BIN / "actool-image")
+        one, many = self.times([f"{image} resolve --dir={self.lab.store} example.com/small",
+                                f"{image} resolve --dir={large} example.com/app{IMAGES // 20}"],
+                               runs=max(self.arguments.runs, 20))
+        work = f"image resolve NAME among {IMAGES:,}"
+        self.add(work, many, "among one, and 5 ms", one + 0.005, 1.0)
+        self.add(work, many, "15 ms", 0.015, 1.0)
+        self.compare(f"image gc by quotas over {IMAGES:,}", f"{image} gc --dir={large} --keep-bytes=1TiB --keep-last=20",
+                     f"find {large} -size +1G", "find over its files", 6.0, runs=3)
+        shutil.rmtree(large)
+
+    def functions(self):
+        """tests/bench/micro_bench.cc."""
+        if not MICRO_BENCH.exists():
+            print("bench: build the target micro_bench for the rows of functions", file=sys.stderr)
+            return
+        done = subprocess.run([str(MICRO_BENCH), "--benchmark_format=json", "--benchmark_repetitions=5",
+                               "--benchmark_enable_random_interleaving=true"],
+                              check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        median = {run["name"].split("/")[0]: run for run in json.loads(done.stdout)["benchmarks"]
+                  if run.get("aggregate_name") == "median"}
+        seconds = {name: run["real_time"] / 1000 for name, run in median.items()}
+        self.add("inflate, hash and check in one pass, 64 MiB", seconds["pipeline"], "the slower of inflate and sha512",
+                 max(seconds["inflate"], seconds["sha512"]), 1 / 0.9)
+        for name in ("tarHeaders", "checkOfTheArchive", "erofsWrite"):
+            print(f"  {name}, 7,000 files: {seconds[name] * 1000:.1f} ms", file=sys.stderr)
+
     def memory(self):
-        """A 4 GiB image of generated data that compresses well but is no hole."""
-        lab = self.lab
-        aci = lab.work / "huge.aci"
-        layout = lab.work / "huge"
-        (layout / "rootfs").mkdir(parents=True)
-        (layout / "manifest").write_text(json.dumps(harness.manifest("example.com/huge")))
-        script = (f"(cd {layout} && tar --format=pax -cf - manifest rootfs | head -c 2560) >/dev/null;"
-                  f"{sys.executable} - <<'EOF' | gzip -1 -n > {aci}\n"
-                  "import sys, tarfile, random\n"
-                  "class Data:\n"
-                  "    def __init__(self): self.block = random.Random(1).randbytes(1 << 14) * 64\n"
-                  "    def read(self, n): return (self.block * (n // len(self.block) + 1))[:n]\n"
-                  "tar = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)\n"
-                  f"tar.add('{layout}/manifest', 'manifest'); tar.add('{layout}/rootfs', 'rootfs')\n"
-                  "for i in range(4):\n"
-                  "    info = tarfile.TarInfo(f'rootfs/data{i}'); info.size = 1 << 30\n"
-                  "    tar.addfile(info, Data())\n"
-                  "tar.close()\nEOF")
-        subprocess.run(["bash", "-c", script], check=True)
+        """A 10 GiB image of generated data that compresses well but is no hole."""
+        aci = self.lab.work / "huge.aci"
+        size, piece = 10 << 30, 64 << 20
+        entry = harness.tarfile.TarInfo("rootfs/data")
+        entry.size = size
+        begin = harness.make_tar([harness.Entry("manifest", json.dumps(harness.manifest("example.com/huge")).encode()),
+                                  harness.directory("rootfs")]).rstrip(b"\0")
+        head = begin + bytes(-len(begin) % 512) + entry.tobuf(harness.tarfile.GNU_FORMAT)
+        # The same member over and over: gzip data may be joined.
+        member = gzip.compress(random.Random(1).randbytes(1 << 14) * (piece >> 14), 1)
+        with open(aci, "wb") as out:
+            out.write(gzip.compress(head, 1))
+            for _ in range(size // piece):
+                out.write(member)
+            out.write(gzip.compress(bytes(1024), 1))
         self.gpg.sign(self.key, aci)
         empty = self.peak_kib(self.lab.argv("image", "list"))
-        self.run("image", "gc")
         peak = self.peak_kib(self.lab.argv("fetch", aci, "--format=id"))
-        print(f"  peak memory, 4 GiB image: {peak >> 10} MiB (image list of the same store {empty >> 10} MiB)",
+        print(f"  peak memory, 10 GiB image: {peak >> 10} MiB (image list of the same store {empty >> 10} MiB)",
               file=sys.stderr)
-        self.rows.append({"work": "peak memory of any one process, fetch of a 4 GiB image",
+        self.rows.append({"work": "peak memory of any one process, fetch of a 10 GiB image",
                           "actool": peak / 1024, "peer": "beyond `image list`, MiB",
                           "peer_seconds": empty / 1024, "ratio": (peak - empty) / 1024 / 64, "target": 1.0,
                           "unit": "MiB"})
@@ -249,7 +359,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--only", help="fetch, render, start, mount or memory")
+    parser.add_argument("--only", help="fetch, render, start, mount, memory, store or functions")
     parser.add_argument("--tree", help="a root file system to use instead of files of /usr")
     parser.add_argument("--json", help="write the rows to this file too")
     arguments = parser.parse_args()
@@ -259,7 +369,7 @@ def main():
     bench = Bench(arguments)
     try:
         bench.prepare()
-        for name in ("fetch", "render", "start", "mount", "memory"):
+        for name in ("functions", "fetch", "render", "start", "mount", "memory", "store"):
             if arguments.only in (None, name):
                 print(f"{name} ...", file=sys.stderr)
                 getattr(bench, name)()
