@@ -148,7 +148,10 @@ UniqueFd mountByFuse(const ErofsFiles& files) {
 
 UniqueFd openRegular(const Path& path, std::optional<std::uint64_t> size) {
   UniqueFd fd = tryOpen(path.string(), O_RDONLY | O_NOFOLLOW);
-  if (!fd) throw Error(path.string() + " is missing", "run 'actool image fsck'");
+  if (!fd) {
+    throw NotFoundError(path.string() + " is missing",
+                        "fetch the image again if it was removed; else see 'actool image fsck'");
+  }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throwErrno("looking at " + path.string());
   if (!S_ISREG(info.st_mode)) throw Error(path.string() + " is not a regular file");

@@ -26,8 +26,9 @@ struct ErofsFiles {
   std::vector<UniqueFd> devices;
 };
 
-// Throws Error when one is missing, is no regular file, or a tar has not the size it had when the
-// metadata was made.
+// Throws NotFoundError when one is missing, as the image may be removed at any time until a pod
+// needs it; Error when one is no regular file, or a tar has not the size it had when the metadata
+// was made.
 ErofsFiles openErofsFiles(const cas::MountableImage& image);
 
 enum class ErofsWay { files, loop, fuse };
