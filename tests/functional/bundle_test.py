@@ -650,7 +650,7 @@ class Accidents(BundleCase):
         killed = 0
         shutil.rmtree(self.island)
         for attempt in range(KILLS):
-            killed += harness.kill_after(self.lab.popen(*command), chance.uniform(0, duration), "bundle import")
+            killed += harness.kill_at_random(self.lab.popen(*command), chance, "bundle import", duration)
             if attempt % 3 == 0 and self.island.exists():
                 # In the middle of it all: a reader, and gc that must not take what is young.
                 self.assertLessEqual(set(self.island_ids()), set(self.all))
@@ -681,7 +681,7 @@ class Accidents(BundleCase):
             for path in self.media.glob("*.tar"):
                 if chance.random() < 0.5:
                     path.unlink()
-            killed += harness.kill_after(self.lab.popen(*command), chance.uniform(0, duration), "bundle export")
+            killed += harness.kill_at_random(self.lab.popen(*command), chance, "bundle export", duration)
             # What has a name is whole.
             for path in self.volumes():
                 self.assertEqual(hashlib.sha512(path.read_bytes()).digest(), expected[path.name])

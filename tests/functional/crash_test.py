@@ -51,7 +51,7 @@ class Crash(TestCase):
         for attempt in range(KILLS):
             # Each third time one of them alone: the other has to end by itself, and to say so.
             one = (lambda pid: chance.choice([pid, *processes_below(pid)])) if attempt % 3 == 0 else None
-            cut += harness.kill_after(self.lab.popen(*fetch), chance.uniform(0, duration * 1.1), "fetch", one)
+            cut += harness.kill_at_random(self.lab.popen(*fetch), chance, "fetch", duration, one)
             ids = self.image_ids()
             self.assertIn(ids, ([], [self.id]), attempt)
             seen[len(ids)] += 1

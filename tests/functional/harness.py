@@ -58,16 +58,23 @@ def kills(count):
     return int(os.environ.get("ACTOOL_TEST_KILLS", count if SLOW == 1 else count // 5))
 
 
-# What kill_after() ended, by what it did.
+# What kill_at_random() ended, by what it did, and how long that takes at present.
 KILLED = collections.Counter()
+_DURATION = {}
 
 
-def kill_after(process, seconds, what, choose=None):
-    """SIGKILLs a started process's group, or the one process that `choose(pid)` names, `seconds` from
-    now, and waits for the end. True, and counted in KILLED under `what`, when the kill ended it."""
+def kill_at_random(process, chance, what, duration, choose=None):
+    """SIGKILLs a started process's group, or the one process that `choose(pid)` names, at a random
+    instant of the `duration` it takes, and waits for the end. True, and counted in KILLED under `what`,
+    when the kill ended it. A machine's speed drifts: from the second time on the duration is what the
+    last ones took."""
+    duration = _DURATION.get(what, duration)
+    begin = time.monotonic()
     try:
-        process.wait(seconds)
+        process.wait(chance.uniform(0, duration))
+        _DURATION[what] = (duration + time.monotonic() - begin) / 2
     except subprocess.TimeoutExpired:
+        _DURATION[what] = duration * 1.02
         target = choose(process.pid) if choose else None
         with contextlib.suppress(ProcessLookupError):
             os.kill(target, signal.SIGKILL) if target else os.killpg(process.pid, signal.SIGKILL)

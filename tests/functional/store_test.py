@@ -476,8 +476,8 @@ class Crash(StoreCase):
         for attempt in range(KILLS):
             # The unsigned one spends most of its time where it commits.
             which = attempt % 2
-            harness.kill_after(self.lab.popen(*commands[which]), chance.uniform(0, durations[which] * 1.1),
-                               "image ingest")
+            harness.kill_at_random(self.lab.popen(*commands[which]), chance,
+                                   ["image ingest", "image ingest, unsigned"][which], durations[which])
             ids = self.image_ids()
             self.assertIn(ids, ([], [self.id]), attempt)
             seen[len(ids)] += 1
@@ -520,8 +520,8 @@ class Crash(StoreCase):
             if not self.image_ids():
                 self.ok(self.ingest())
             which = attempt % len(commands)
-            harness.kill_after(self.lab.popen(*commands[which]), chance.uniform(0, durations[which] * 1.1),
-                               " ".join(commands[which][:2]))
+            harness.kill_at_random(self.lab.popen(*commands[which]), chance, " ".join(commands[which][:2]),
+                                   durations[which])
             self.assertIn(self.image_ids(), ([], [self.id]), attempt)
             self.assertEqual(out.read_bytes(), whole, attempt)
             if attempt % 20 == 0:
