@@ -86,7 +86,10 @@ bool refetch(const cli::Globals& globals, const LostImage& lost) {
     history.noteRequested(std::move(request));
   for (auto& source : image->sources)
     history.noteSource(std::move(source));
+  for (auto& import : image->imports)
+    history.noteImport(std::move(import));
   image->imported = history.imported;
+  image->imports = std::move(history.imports);
   image->requested = std::move(history.requested);
   image->sources = std::move(history.sources);
   writer.update(*image);
