@@ -29,7 +29,7 @@ class Logs(StreamCase):
     LOG = ["--stdout=log", "--stderr=log"]
 
     def test_output_goes_to_the_log_and_nowhere_else(self):
-        result = self.ok(self.run_pod(*self.shell("echo out; echo err >&2; printf unfinished", *self.LOG)))
+        result = self.ok(self.run_pod(*self.shell("echo out; sleep 0.3; echo err >&2; sleep 0.3; printf unfinished", *self.LOG)))
         self.assertEqual((result.out, result.err), ("", ""))
         uuid = self.uuid()
         self.assertEqual(self.logs(uuid), "out\nerr\nunfinished\n")
