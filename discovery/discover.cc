@@ -18,14 +18,9 @@ namespace {
 constexpr std::chrono::seconds kConnectTimeout{20};
 constexpr std::chrono::seconds kPageTimeout{60};
 
-std::string pageUrl(std::string_view scheme, std::string_view prefix,
-                    std::optional<std::uint16_t> port) {
-  const std::size_t slash = prefix.find('/');
-  const std::string_view host = prefix.substr(0, slash);
-  const std::string_view path =
-      slash == std::string_view::npos ? std::string_view() : prefix.substr(slash);
-  const std::string portText = port ? fmt::format(":{}", *port) : std::string();
-  return fmt::format("{}://{}{}{}?ac-discovery=1", scheme, host, portText, path);
+// Host and port of a URL of any scheme: what follows the scheme has the same form in all.
+std::string placeOf(std::string_view url) {
+  return net::Url::parse(fmt::format("https{}", url.substr(url.find("://")))).hostPort();
 }
 
 // Pages write "example.com/" as well as "example.com".
@@ -85,7 +80,10 @@ std::vector<record::Endpoint> Discoverer::images(const schema::AppRef& ref) {
         continue;
       }
       try {
-        endpoints.push_back(renderTemplate(tag.value, full));
+        record::Endpoint endpoint = renderTemplate(tag.value, full);
+        checkPlace(endpoint.aci);
+        endpoint.mirror = options_.base;
+        endpoints.push_back(std::move(endpoint));
       } catch (const Error& error) {
         why = error.what();
         log::debug("{}: template \"{}\" is skipped: {}", ref.name().str(), printable(tag.value),
@@ -98,26 +96,45 @@ std::vector<record::Endpoint> Discoverer::images(const schema::AppRef& ref) {
 }
 
 std::vector<std::string> Discoverer::keys(const schema::AcIdentifier& name) {
+  return urls(name, MetaTag::Kind::keys, "ac-discovery-pubkeys");
+}
+
+std::vector<std::string> Discoverer::versionLists(const schema::AcIdentifier& name) {
+  return urls(name, MetaTag::Kind::versions, "ac-discovery-versions");
+}
+
+std::vector<std::string> Discoverer::urls(const schema::AcIdentifier& name, MetaTag::Kind kind,
+                                          std::string_view tagName) {
   std::vector<std::string> urls;
-  walk(name, "ac-discovery-pubkeys tag for it", [&](const std::vector<MetaTag>& tags) {
-    std::string why = "no ac-discovery-pubkeys tag";
+  walk(name, fmt::format("{} tag for it", tagName), [&](const std::vector<MetaTag>& tags) {
+    std::string why = fmt::format("no {} tag", tagName);
     for (const MetaTag& tag : tags) {
-      if (tag.kind != MetaTag::Kind::keys) continue;
+      if (tag.kind != kind) continue;
       if (!coversName(tag.prefix, name)) {
-        why = notForThisName("ac-discovery-pubkeys", tag.prefix);
+        why = notForThisName(tagName, tag.prefix);
         log::debug("{}: {}", name.str(), why);
         continue;
       }
       try {
-        urls.push_back(checkedUrl(tag.value));
+        std::string url = checkedUrl(tag.value);
+        checkPlace(url);
+        urls.push_back(std::move(url));
       } catch (const Error& error) {
         why = error.what();
-        log::debug("{}: key URL is skipped: {}", name.str(), why);
+        log::debug("{}: URL of {} is skipped: {}", name.str(), tagName, why);
       }
     }
     return urls.empty() ? why : std::string();
   });
   return urls;
+}
+
+void Discoverer::checkPlace(std::string_view url) const {
+  if (options_.base.empty()) return;
+  const std::string place = placeOf(url);
+  const std::string own = placeOf(options_.base);
+  if (place == own) return;
+  throw Error(fmt::format("it leads to {}, away from the mirror's own {}", place, own));
 }
 
 void Discoverer::walk(const schema::AcIdentifier& name, std::string_view what, const Taker& take) {
@@ -142,12 +159,23 @@ void Discoverer::walk(const schema::AcIdentifier& name, std::string_view what, c
   }
 }
 
+std::string Discoverer::pageUrl(std::string_view scheme, std::string_view prefix) const {
+  if (!options_.base.empty()) return fmt::format("{}/{}?ac-discovery=1", options_.base, prefix);
+  const std::size_t slash = prefix.find('/');
+  const std::string_view host = prefix.substr(0, slash);
+  const std::string_view path =
+      slash == std::string_view::npos ? std::string_view() : prefix.substr(slash);
+  const std::string portText = options_.port ? fmt::format(":{}", *options_.port) : std::string();
+  return fmt::format("{}://{}{}{}?ac-discovery=1", scheme, host, portText, path);
+}
+
 const Discoverer::Page& Discoverer::page(std::string_view prefix) {
   if (const auto known = pages_.find(prefix); known != pages_.end()) return known->second;
   Page result;
   for (const std::string_view scheme : {"https", "http"}) {
-    result.attempts.push_back(request(pageUrl(scheme, prefix, options_.port), result.tags));
-    if (!options_.allowHttp || result.attempts.back().result == Attempt::Result::page) break;
+    result.attempts.push_back(request(pageUrl(scheme, prefix), result.tags));
+    const bool more = options_.allowHttp && options_.base.empty();
+    if (!more || result.attempts.back().result == Attempt::Result::page) break;
   }
   return pages_.emplace(prefix, std::move(result)).first->second;
 }

@@ -7,7 +7,12 @@
 // loop, a 5xx, a page that is too large) is no answer and ends the walk: what the page would
 // have said must not be replaced by what its parent says.
 //
-// Images and keys have a walk each, over the same pages; each page is fetched once.
+// Images, keys and lists of versions have a walk each, over the same pages; each page is fetched
+// once.
+//
+// A mirror (docs/mirror.md) has pages of the same kind for names that are not its own: of
+// "example.com/a/b" at BASE/example.com/a/b?ac-discovery=1. What they announce has to lie at the
+// mirror's own host.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +35,8 @@ struct Options {
   bool allowHttp = false;             // http too, where https did not give a page
   bool verifyTls = true;              // false: any certificate will do
   std::optional<std::uint16_t> port;  // instead of the scheme's own
+  // A mirror's base URL, without a '/' at its end; empty: each name's own host is asked.
+  std::string base;
   HtmlLimits html;
 };
 
@@ -58,6 +65,9 @@ class Discoverer {
   // The same for the URLs of public keys; labels do not matter.
   std::vector<std::string> keys(const schema::AcIdentifier& name);
 
+  // The same for the URLs of lists of versions.
+  std::vector<std::string> versionLists(const schema::AcIdentifier& name);
+
  private:
   struct Page {
     std::vector<Attempt> attempts;  // https, then perhaps http; the last one counts
@@ -66,6 +76,10 @@ class Discoverer {
   // Takes what it can use of a page's tags and returns an empty string, or why it took none.
   using Taker = std::function<std::string(const std::vector<MetaTag>&)>;
 
+  std::vector<std::string> urls(const schema::AcIdentifier& name, MetaTag::Kind kind,
+                                std::string_view tagName);
+  std::string pageUrl(std::string_view scheme, std::string_view prefix) const;
+  void checkPlace(std::string_view url) const;
   void walk(const schema::AcIdentifier& name, std::string_view what, const Taker& take);
   const Page& page(std::string_view prefix);
   Attempt request(const std::string& url, std::vector<MetaTag>& tags);

@@ -10,13 +10,13 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/strings.h"
 #include "core/cli/options.h"
 #include "core/cli/table.h"
 #include "core/cli/tool.h"
-#include "core/net/auth_config.h"
 #include "core/net/curl_http.h"
 #include "core/record/record.h"
-#include "discovery/discover.h"
+#include "discovery/finder.h"
 
 namespace actool::discovery {
 namespace {
@@ -28,12 +28,16 @@ constexpr const char* kDetails =
     "one JSON object a line otherwise, which `actool fetch` reads. Without a name, names are read\n"
     "from standard input, one a line.\n"
     "\n"
+    "Mirrors that mirrors.d names are asked first, and for images the name's own pages only when\n"
+    "none of them knows the name. Public keys are never asked of mirrors.\n"
+    "\n"
     "Nothing that is found this way is trusted: signatures are checked when an image is fetched.\n"
     "\n"
     "Example:\n"
     "  actool discover example.com/web:1.2.0\n"
     "  actool discover example.com/web,version=1.2.0,os=linux,arch=aarch64 | actool fetch\n"
     "  actool discover --keys example.com/web\n"
+    "  actool discover --versions example.com/web\n"
     "\n"
     "Exit status: 252 when the pages announce nothing for the name, 251 when a page could not\n"
     "be had (network, TLS, redirects, credentials).";
@@ -43,34 +47,25 @@ struct Arguments {
   std::optional<cli::Format> format;
   bool json = false;
   bool keysOnly = false;
+  bool versions = false;
+  bool noMirrors = false;
   bool insecure = false;
   std::uint16_t port = 0;
 };
 
-// Public keys come with images when there are any: an image may be signed by a key that is
-// trusted already.
-std::vector<std::string> keysBeside(Discoverer& discoverer, const schema::AppRef& ref) {
-  try {
-    return discoverer.keys(ref.name());
-  } catch (const NotFoundError& error) {
-    log::debug("{}", error.what());
-  } catch (const NetworkError& error) {
-    log::warn("public keys of {}: {}", ref.name().str(), error.what());
-  }
-  return {};
+record::Discovered discover(Finder& finder, const schema::AppRef& ref, bool keysOnly) {
+  return withContext(fmt::format("discovering {}", ref.str()), [&] {
+    return keysOnly ? record::Discovered{ref, {}, finder.keys(ref.name())} : finder.images(ref);
+  });
 }
 
-record::Discovered discover(Discoverer& discoverer, const schema::AppRef& ref, bool keysOnly) {
-  return withContext(fmt::format("discovering {}", ref.str()), [&] {
-    record::Discovered found{ref, {}, {}};
-    if (keysOnly) {
-      found.keys = discoverer.keys(ref.name());
-    } else {
-      found.endpoints = discoverer.images(ref.withDefaults(true));
-      found.keys = keysBeside(discoverer, ref);
-    }
-    return found;
-  });
+record::Versions versionsOf(Finder& finder, const schema::AppRef& ref) {
+  if (!ref.labels().empty()) {
+    throw UsageError(fmt::format("\"{}\" has labels", ref.str()),
+                     "--versions lists all images of a name");
+  }
+  return withContext(fmt::format("listing the versions of {}", ref.str()),
+                     [&] { return finder.versions(ref.name()); });
 }
 
 // The shape of appc's own `actool discover --json`.
@@ -84,11 +79,19 @@ std::string appcJson(const record::Discovered& found) {
 void addRows(cli::Table& table, const record::Discovered& found) {
   const std::string name = found.requested.str();
   for (const record::Endpoint& endpoint : found.endpoints) {
-    table.addRow({name, "image", endpoint.aci});
-    table.addRow({name, "signature", endpoint.asc});
+    table.addRow({name, "image", endpoint.aci, endpoint.mirror});
+    table.addRow({name, "signature", endpoint.asc, endpoint.mirror});
   }
   for (const std::string& key : found.keys)
-    table.addRow({name, "public key", key});
+    table.addRow({name, "public key", key, ""});
+}
+
+void addVersionRows(cli::Table& table, const record::Versions& versions) {
+  for (const record::ListedImage& image : versions.images) {
+    table.addRow({schema::AppRef(versions.name, image.labels).str(),
+                  image.id ? image.id->shortForm() : "",
+                  image.size != 0 ? formatByteSize(image.size) : ""});
+  }
 }
 
 schema::AppRef nameOf(const record::Record& record) {
@@ -114,14 +117,25 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
   options.allowHttp = globals.insecure.http || arguments.insecure;
   options.verifyTls = !globals.insecure.tls && !arguments.insecure;
   if (arguments.port != 0) options.port = arguments.port;
-  const std::unique_ptr<net::HttpClient> client =
-      net::makeCurlClient(net::AuthConfig::load(globals.configDirs()));
-  Discoverer discoverer(*client, options);
+  const std::unique_ptr<net::HttpClient> client = net::makeCurlClient(globals.configDirs());
+  MirrorConfig mirrors;
+  if (!arguments.noMirrors) mirrors = MirrorConfig::load(globals.configDirs());
+  Finder finder(*client, options, std::move(mirrors));
 
   // Each name is printed once it is found, so that the next tool of a pipe can start.
-  cli::Table table({"NAME", "WHAT", "URL"});
+  cli::Table table(arguments.versions ? std::vector<std::string>{"IMAGE", "ID", "SIZE"}
+                                      : std::vector<std::string>{"NAME", "WHAT", "URL", "MIRROR"});
   const auto one = [&](const schema::AppRef& ref) {
-    const record::Discovered found = discover(discoverer, ref, arguments.keysOnly);
+    if (arguments.versions) {
+      const record::Versions versions = versionsOf(finder, ref);
+      if (format == cli::Format::table) {
+        addVersionRows(table, versions);
+      } else {
+        cli::print(dumpLine(versions.toJson()) + "\n");
+      }
+      return;
+    }
+    const record::Discovered found = discover(finder, ref, arguments.keysOnly);
     if (format == cli::Format::table) {
       addRows(table, found);
     } else if (format == cli::Format::json) {
@@ -146,13 +160,19 @@ int run(const Arguments& arguments, const cli::Globals& globals) {
 std::function<int()> setUp(cli::Options& app, cli::Globals& globals) {
   const auto arguments = std::make_shared<Arguments>();
   app.add("NAME", arguments->names, "names, with labels: example.com/web:1.2.0,os=linux");
-  app.flag("--keys", arguments->keysOnly, "only the URLs of public keys");
+  cli::Option keys = app.flag("--keys", arguments->keysOnly, "only the URLs of public keys");
+  cli::Option versions = app.flag("--versions", arguments->versions,
+                                  "which images of the name there are, where its page lists them")
+                             .excludes(keys);
+  app.flag("--no-mirrors", arguments->noMirrors,
+           "ask the name's own pages, whatever mirrors.d says");
   cli::Option json =
       app.flag("--json", arguments->json, "one JSON document a name, as appc's actool has it");
   app.add("--port", arguments->port, "port to ask for pages, instead of 443 (and 80)")
       .range(1, 65535);
   app.flag("--insecure", arguments->insecure,
            "check no certificates and allow plain http (as --insecure-options=tls,http)");
+  json.excludes(versions);
   json.excludes(cli::addFormatOption(app, arguments->format,
                                      {cli::Format::table, cli::Format::jsonl, cli::Format::json}));
   return [arguments, &globals] { return run(*arguments, globals); };

@@ -144,6 +144,8 @@ std::optional<MetaTag> readMeta(const GumboElement& element, std::size_t content
   const std::string_view nameText = name->value;
   if (nameText == "ac-discovery-pubkeys") {
     tag.kind = MetaTag::Kind::keys;
+  } else if (nameText == "ac-discovery-versions") {
+    tag.kind = MetaTag::Kind::versions;
   } else if (nameText != "ac-discovery") {
     return std::nullopt;
   }

@@ -1,6 +1,8 @@
 // The discovery tags of a web page (appc spec/discovery.md, Discovery URL):
 //   <meta name="ac-discovery" content="PREFIX-MATCH URL-TEMPLATE">
 //   <meta name="ac-discovery-pubkeys" content="PREFIX-MATCH URL">
+// and the one of docs/mirror.md:
+//   <meta name="ac-discovery-versions" content="PREFIX-MATCH URL">
 // read by a real HTML parser (gumbo), so that comments, scripts, entities, unclosed tags and
 // every other page found in the wild mean here what they mean in a browser.
 #pragma once
@@ -37,7 +39,7 @@ struct HtmlLimits {
 };
 
 struct MetaTag {
-  enum class Kind { image, keys };  // ac-discovery, ac-discovery-pubkeys
+  enum class Kind { image, keys, versions };  // ac-discovery, -pubkeys, -versions
   Kind kind = Kind::image;
   std::string prefix;  // as it stands, not empty
   std::string value;   // URL template or URL, not empty; unchecked
@@ -45,7 +47,7 @@ struct MetaTag {
 };
 
 // In the order of the page, wherever in it they stand. Tags without both parts are left out,
-// as are those of names other than the two. Names are compared exactly, as appc's actool
+// as are those of other names. Names are compared exactly, as appc's actool
 // does. Throws Error when a limit is passed. Reentrant.
 std::vector<MetaTag> extractMetaTags(std::string_view html, const HtmlLimits& limits = {});
 

@@ -183,16 +183,19 @@ std::string renderImages(const std::vector<Outcome>& outcomes, cli::Format forma
 class Clients {
  public:
   Clients(const cli::Globals& globals, unsigned workers)
-      : auth_(net::AuthConfig::load(globals.configDirs())), clients_(workers) {}
+      : auth_(net::AuthConfig::load(globals.configDirs())),
+        proxies_(net::ProxyConfig::load(globals.configDirs())),
+        clients_(workers) {}
 
   net::HttpClient& of(unsigned worker) {
     std::unique_ptr<net::HttpClient>& client = clients_.at(worker);
-    if (!client) client = net::makeCurlClient(auth_);
+    if (!client) client = net::makeCurlClient(auth_, proxies_);
     return *client;
   }
 
  private:
   net::AuthConfig auth_;
+  net::ProxyConfig proxies_;
   std::vector<std::unique_ptr<net::HttpClient>> clients_;
 };
 

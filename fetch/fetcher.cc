@@ -7,6 +7,7 @@
 #include "core/base/overloaded.h"
 #include "core/base/strings.h"
 #include "core/cli/sibling_tool.h"
+#include "core/schema/semver.h"
 #include "fetch/signature.h"
 
 namespace actool::fetch {
@@ -43,18 +44,39 @@ int weight(ExitCode code) {
   }
 }
 
+// `now` came, or was confirmed, where `before` was the newest that the store had.
+void warnIfOlder(const std::string& label, const record::Image& before, const record::Image& now) {
+  const auto old = schema::SemVer::tryParse(before.labels.get("version").value_or(""));
+  const auto version = schema::SemVer::tryParse(now.labels.get("version").value_or(""));
+  if (!old || !version || *version >= *old) return;
+  log::warn("{}: {} serves version {}, which is older than the {} that the store has", label,
+            now.sources.empty() ? "its place" : now.sources.back(), version->str(), old->str());
+}
+
+// What a tool said last, without its name: "the signature is bad".
+std::string lastLine(std::string_view text) {
+  const std::string_view line = split(trim(text), '\n').back();
+  constexpr std::string_view kError = ": error: ";
+  const std::size_t at = line.find(kError);
+  return std::string(at == std::string_view::npos ? line : line.substr(at + kError.size()));
+}
+
+}  // namespace
+
 // The failures of the endpoints of one image, and what they come to.
-class EndpointFailures {
+class Fetcher::EndpointFailures {
  public:
   void add(const Error& error) {
     reasons_.emplace_back(error.what());
     if (!worst_ || weight(error.code()) > weight(*worst_)) worst_ = error.code();
   }
 
+  std::string text() const { return join(reasons_, "; "); }
+
   [[noreturn]] void raise(const std::string& label) const {
     throw Error(reasons_.size() == 1 ? fmt::format("{}: {}", label, reasons_.front())
                                      : fmt::format("{}: none of {} endpoints works: {}", label,
-                                                   reasons_.size(), join(reasons_, "; ")),
+                                                   reasons_.size(), text()),
                 {}, worst_.value_or(ExitCode::failure));
   }
 
@@ -62,8 +84,6 @@ class EndpointFailures {
   std::vector<std::string> reasons_;
   std::optional<ExitCode> worst_;
 };
-
-}  // namespace
 
 record::Image Fetcher::fetch(const Request& request, net::HttpClient& http) const {
   // An image ID pins the content: nothing newer can be meant, whatever the policy.
@@ -104,15 +124,50 @@ record::Image Fetcher::fetchName(const Request& request, const ByName& by,
   const record::Discovered found =
       by.discovered ? *by.discovered : outside_.discoverer.discover(by.ref);
   const std::vector<record::Endpoint> endpoints = usableEndpoints(found);
-  if (options_.trustKeysFromHttps && !found.keys.empty())
+  // Keys are asked of the name's own pages, never of a mirror's.
+  if (options_.trustKeysFromHttps && (!found.keys.empty() || found.askOrigin))
     outside_.truster.trustAnnounced(by.ref.name());
 
+  // A mirror can hold back what is new, or go back to what is old; nobody but it says what is
+  // newest.
+  std::optional<record::Image> before;
+  if (options_.policy == PullPolicy::update && !by.ref.labels().get("version"))
+    before = outside_.store.resolve(by.ref.str());
   EndpointFailures failures;
+  if (auto image = fetchFirst(request, by, endpoints, failures, http)) {
+    if (before) warnIfOlder(request.label(), *before, *image);
+    return std::move(*image);
+  }
+  if (!found.askOrigin) failures.raise(request.label());
+  log::info("{}: no mirror has it, asking {} itself", request.label(), by.ref.name().host());
+  std::vector<record::Endpoint> origin;
+  try {
+    origin = usableEndpoints(outside_.discoverer.discoverOrigin(by.ref));
+  } catch (const cli::SiblingFailure& failure) {
+    if (failure.code() != ExitCode::network && failure.code() != ExitCode::notFound) throw;
+    // What the mirrors failed with is the rest of the story.
+    log::info("{}", failures.text());
+    throw;
+  }
+  if (auto image = fetchFirst(request, by, origin, failures, http)) return std::move(*image);
+  failures.raise(request.label());
+}
+
+std::optional<record::Image> Fetcher::fetchFirst(const Request& request, const ByName& by,
+                                                 const std::vector<record::Endpoint>& endpoints,
+                                                 EndpointFailures& failures,
+                                                 net::HttpClient& http) const {
   for (const record::Endpoint& endpoint : endpoints) {
     try {
       return answer(fetchEndpoint(request, endpoint, options_.http, http), by.ref);
-    } catch (const cli::SiblingFailure&) {
-      throw;  // the bytes came and the store refused them: another place does not change that
+    } catch (const cli::SiblingFailure& failure) {
+      // The bytes came and the store refused them: another place of the same owner does not change
+      // that, and the operator should hear of it. A mirror is not the owner.
+      if (endpoint.mirror.empty()) throw;
+      log::warn("what mirror {} has for {} is refused: {}", endpoint.mirror, request.label(),
+                lastLine(failure.text()));
+      failures.add(Error(fmt::format("mirror {}: {}", endpoint.mirror, lastLine(failure.text())),
+                         {}, failure.code()));
     } catch (const MissingSignature& error) {
       failures.add(error);
     } catch (const Error& error) {
@@ -121,7 +176,7 @@ record::Image Fetcher::fetchName(const Request& request, const ByName& by,
     }
     if (&endpoint != &endpoints.back()) log::debug("{}: trying the next endpoint", request.label());
   }
-  failures.raise(request.label());
+  return std::nullopt;
 }
 
 record::Image Fetcher::fetchUrl(const Request& request, const std::string& url,

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/net/http.h"
 #include "core/record/record.h"
@@ -45,6 +47,11 @@ class Fetcher {
 
  private:
   record::Image fetchName(const Request& request, const ByName& by, net::HttpClient& http) const;
+  // At the first of `endpoints` that has it; nothing, and why, when none does.
+  class EndpointFailures;
+  std::optional<record::Image> fetchFirst(const Request& request, const ByName& by,
+                                          const std::vector<record::Endpoint>& endpoints,
+                                          EndpointFailures& failures, net::HttpClient& http) const;
   record::Image fetchUrl(const Request& request, const std::string& url,
                          net::HttpClient& http) const;
   record::Image fetchFile(const Request& request, const Path& file, net::HttpClient& http) const;

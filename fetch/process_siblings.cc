@@ -47,7 +47,15 @@ schema::ImageManifest ProcessStoreQuery::manifest(const schema::ImageId& id) {
 }
 
 record::Discovered ProcessDiscoverer::discover(const schema::AppRef& ref) {
-  const std::string out = siblings_.runOrThrow("actool-discover", {"--format=jsonl", ref.str()});
+  return run({"--format=jsonl", ref.str()});
+}
+
+record::Discovered ProcessDiscoverer::discoverOrigin(const schema::AppRef& ref) {
+  return run({"--format=jsonl", "--no-mirrors", ref.str()});
+}
+
+record::Discovered ProcessDiscoverer::run(const std::vector<std::string>& args) const {
+  const std::string out = siblings_.runOrThrow("actool-discover", args);
   return record::Discovered::fromJson(parseJson(trim(out), "the answer of actool-discover"));
 }
 

@@ -29,8 +29,11 @@ class ProcessDiscoverer final : public Discoverer {
  public:
   explicit ProcessDiscoverer(const cli::Siblings& siblings) : siblings_(siblings) {}
   record::Discovered discover(const schema::AppRef& ref) override;
+  record::Discovered discoverOrigin(const schema::AppRef& ref) override;
 
  private:
+  record::Discovered run(const std::vector<std::string>& args) const;
+
   const cli::Siblings& siblings_;
 };
 

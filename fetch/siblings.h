@@ -38,6 +38,8 @@ class Discoverer {
  public:
   virtual ~Discoverer() = default;
   virtual record::Discovered discover(const schema::AppRef& ref) = 0;
+  // Of the name's own pages alone, whatever mirrors there are.
+  virtual record::Discovered discoverOrigin(const schema::AppRef& ref) = 0;
 };
 
 // --trust-keys-from-https (`actool trust`).

@@ -137,7 +137,7 @@ std::size_t onHeader(char*, std::size_t size, std::size_t count, void* user) {
                          "check the name and this machine's name service");
     case CURLE_COULDNT_RESOLVE_PROXY:
       throw NetworkError(fmt::format("the proxy's host is not known ({})", shown),
-                         "check https_proxy and http_proxy");
+                         "check proxies.d, https_proxy and http_proxy");
     case CURLE_COULDNT_CONNECT:
       throw NetworkError(fmt::format("no connection to {} ({})", url.hostPort(), shown),
                          "check that the server runs and can be reached");
@@ -168,7 +168,8 @@ std::size_t onHeader(char*, std::size_t size, std::size_t count, void* user) {
 
 class CurlClient final : public HttpClient {
  public:
-  explicit CurlClient(AuthConfig auth) : auth_(std::move(auth)) {
+  CurlClient(AuthConfig auth, ProxyConfig proxies)
+      : auth_(std::move(auth)), proxies_(std::move(proxies)) {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
     handle_.reset(curl_easy_init());
@@ -215,6 +216,12 @@ class CurlClient final : public HttpClient {
     if (request.totalTimeout.count() > 0) {
       const auto left = std::chrono::milliseconds(request.totalTimeout) - spent;
       set(handle, CURLOPT_TIMEOUT_MS, std::max<long>(1, static_cast<long>(left.count())));
+    }
+    if (const std::string* proxy = proxies_.find(url)) {
+      // An empty one keeps curl from those of the environment; what is configured for a place
+      // holds there, whatever no_proxy says.
+      set(handle, CURLOPT_PROXY, proxy->c_str());
+      set(handle, CURLOPT_NOPROXY, "");
     }
     if (credential != nullptr) authorize(*credential);
   }
@@ -274,13 +281,18 @@ class CurlClient final : public HttpClient {
   }
 
   AuthConfig auth_;
+  ProxyConfig proxies_;
   std::unique_ptr<CURL, EasyCleanup> handle_;
 };
 
 }  // namespace
 
-std::unique_ptr<HttpClient> makeCurlClient(AuthConfig auth) {
-  return std::make_unique<CurlClient>(std::move(auth));
+std::unique_ptr<HttpClient> makeCurlClient(AuthConfig auth, ProxyConfig proxies) {
+  return std::make_unique<CurlClient>(std::move(auth), std::move(proxies));
+}
+
+std::unique_ptr<HttpClient> makeCurlClient(const ConfigDirs& dirs) {
+  return makeCurlClient(AuthConfig::load(dirs), ProxyConfig::load(dirs));
 }
 
 }  // namespace actool::net

@@ -33,6 +33,7 @@ Endpoint endpointFromJson(const Json& value) {
   const Json& aci = members.require("aci");
   endpoint.aci = withContext("aci", [&] { return urlValue(aci); });
   members.with("asc", [&](const Json& asc) { endpoint.asc = urlValue(asc); });
+  members.with("mirror", [&](const Json& mirror) { endpoint.mirror = urlValue(mirror); });
   return endpoint;
 }
 
@@ -57,12 +58,15 @@ Json Discovered::toJson() const {
   for (const Endpoint& endpoint : endpoints) {
     Json object = {{"aci", endpoint.aci}};
     if (!endpoint.asc.empty()) object["asc"] = endpoint.asc;
+    if (!endpoint.mirror.empty()) object["mirror"] = endpoint.mirror;
     list.push_back(std::move(object));
   }
-  return {{"kind", kDiscovered},
-          {"requested", requested.str()},
-          {"endpoints", std::move(list)},
-          {"keys", keys}};
+  Json object = {{"kind", kDiscovered},
+                 {"requested", requested.str()},
+                 {"endpoints", std::move(list)},
+                 {"keys", keys}};
+  if (askOrigin) object["askOrigin"] = true;
+  return object;
 }
 
 Discovered Discovered::fromJson(const Json& object) {
@@ -71,7 +75,8 @@ Discovered Discovered::fromJson(const Json& object) {
   const std::string requested = members.string("requested");
   return {withContext("requested", [&] { return schema::AppRef::parse(requested); }),
           members.list<Endpoint>("endpoints", endpointFromJson),
-          members.list<std::string>("keys", urlValue)};
+          members.list<std::string>("keys", urlValue),
+          members.boolean("askOrigin").value_or(false)};
 }
 
 Json Image::toJson() const {

@@ -23,7 +23,8 @@ inline constexpr std::size_t kMaxLineBytes = 1 << 20;
 // An image and its signature at one place. The scheme of `aci` says which transport.
 struct Endpoint {
   std::string aci;
-  std::string asc;
+  std::string asc = {};
+  std::string mirror = {};  // base URL of the mirror that has it; empty: the name's own place
 };
 
 // kind "discovered": where a name's image may be had. Written by `discover`.
@@ -31,6 +32,9 @@ struct Discovered {
   schema::AppRef requested;  // as asked for, before defaults
   std::vector<Endpoint> endpoints;
   std::vector<std::string> keys;  // public key URLs
+  // The endpoints are those of mirrors; when none of them has the image, the name's own page may
+  // be asked.
+  bool askOrigin = false;
 
   Json toJson() const;
   static Discovered fromJson(const Json& object);

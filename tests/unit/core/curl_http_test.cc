@@ -41,7 +41,7 @@ class CurlTls : public ::testing::Test {
 
   TempDir temp_{tempRoot(), "tls."};
   TestCertificate certificate_{"localhost"};
-  std::unique_ptr<HttpClient> client_ = makeCurlClient({});
+  std::unique_ptr<HttpClient> client_ = makeCurlClient(AuthConfig{});
 };
 
 TEST_F(CurlTls, TrustsTheBundleOfTheEnvironment) {
@@ -121,7 +121,8 @@ TEST(CurlHttp, GivesUpOnASilentServer) {
   server.stall("/a");
   HttpRequest asked = plainRequest(server.url("/a"));
   asked.totalTimeout = std::chrono::seconds(1);
-  const std::string text = messageOf<NetworkError>([&] { makeCurlClient({})->getText(asked); });
+  const std::string text =
+      messageOf<NetworkError>([&] { makeCurlClient(AuthConfig{})->getText(asked); });
   EXPECT_TRUE(text.starts_with("getting " + asked.url +
                                ": 127.0.0.1:" + std::to_string(server.port()) + " is too slow ("))
       << text;
@@ -134,7 +135,7 @@ TEST(CurlHttp, NamesAClosedPort) {
     url = server.url("/a");
   }
   const std::string text =
-      messageOf<NetworkError>([&] { makeCurlClient({})->getText(plainRequest(url)); });
+      messageOf<NetworkError>([&] { makeCurlClient(AuthConfig{})->getText(plainRequest(url)); });
   EXPECT_TRUE(text.starts_with("getting " + url + ": no connection to 127.0.0.1:")) << text;
   EXPECT_TRUE(text.ends_with("; check that the server runs and can be reached")) << text;
 }
@@ -146,15 +147,16 @@ TEST(CurlHttp, RefusesEndlessHeaders) {
     page.headers["x-" + std::to_string(i)] = std::string(10'000, 'h');
   }
   server.put("/a", page);
-  EXPECT_EQ(
-      messageOf<NetworkError>([&] { makeCurlClient({})->getText(plainRequest(server.url("/a"))); }),
-      "getting " + server.url("/a") + ": the server sends more than 256.0 KiB of headers");
+  EXPECT_EQ(messageOf<NetworkError>(
+                [&] { makeCurlClient(AuthConfig{})->getText(plainRequest(server.url("/a"))); }),
+            "getting " + server.url("/a") + ": the server sends more than 256.0 KiB of headers");
 }
 
 TEST(CurlHttp, StopsReadingALongErrorPage) {
   LoopbackServer server;
   server.put("/a", {.status = 500, .body = std::string(64 << 20, 'x')});
-  const auto [response, body] = makeCurlClient({})->getText(plainRequest(server.url("/a")));
+  const auto [response, body] =
+      makeCurlClient(AuthConfig{})->getText(plainRequest(server.url("/a")));
   EXPECT_EQ(response.status, 500);
   EXPECT_EQ(body, "");
 }
@@ -163,7 +165,7 @@ TEST(CurlHttp, LetsNoEtagForgeHeaders) {
   LoopbackServer server;
   HttpRequest asked = plainRequest(server.url("/a"));
   asked.ifNoneMatch = "\"x\"\r\nAuthorization: y";
-  EXPECT_EQ(messageOf([&] { makeCurlClient({})->getText(asked); }),
+  EXPECT_EQ(messageOf([&] { makeCurlClient(AuthConfig{})->getText(asked); }),
             "getting " + asked.url +
                 ": the ETag \"\\x22x\\x22\\x0d\\x0aAuthorization: y\" has a line break");
   EXPECT_TRUE(server.seen().empty());

@@ -140,11 +140,20 @@ class FakeDiscoverer final : public Discoverer {
  public:
   std::vector<record::Endpoint> endpoints;
   std::vector<std::string> keys;
+  bool askOrigin = false;
+  std::vector<record::Endpoint> origin;
+  std::optional<ExitCode> originFails;
   int calls = 0;
+  int originCalls = 0;
 
   record::Discovered discover(const schema::AppRef& ref) override {
     ++calls;
-    return {ref, endpoints, keys};
+    return {ref, endpoints, keys, askOrigin};
+  }
+  record::Discovered discoverOrigin(const schema::AppRef& ref) override {
+    ++originCalls;
+    if (originFails) throw cli::SiblingFailure("actool-discover: error: no route\n", *originFails);
+    return {ref, origin, keys};
   }
 };
 

@@ -339,5 +339,77 @@ TEST(FetchImageRecordTest, PassesThroughWithWhatWasAskedFor) {
   EXPECT_EQ(errorOf(world, requestFor(record::Record(piped))).code(), ExitCode::notTrusted);
 }
 
+class MirrorTest : public testing::Test {
+ protected:
+  static constexpr const char* kMirror = "https://mirror.test";
+  static constexpr const char* kAtMirror = "https://mirror.test/web.aci";
+
+  MirrorTest() {
+    world_.discoverer.endpoints = {{kAtMirror, "https://mirror.test/web.aci.asc", kMirror}};
+    world_.discoverer.origin = {{World::kAci, World::kAsc}};
+  }
+  void mirrorHasIt() {
+    world_.http.put(kAtMirror, World::page("\"m\""));
+    world_.http.put("https://mirror.test/web.aci.asc", "the signature");
+  }
+  World world_;
+};
+
+TEST_F(MirrorTest, TheOriginIsNotAskedWhenAMirrorHasIt) {
+  mirrorHasIt();
+  world_.discoverer.askOrigin = true;
+  EXPECT_EQ(world_.fetch(byName("example.com/web:1.0.0")).id, imageId('a'));
+  EXPECT_EQ(world_.ingest.begun.at(0).source, kAtMirror);
+  EXPECT_EQ(world_.discoverer.originCalls, 0);
+}
+
+TEST_F(MirrorTest, TheOriginIsAskedWhenNoMirrorHasIt) {
+  world_.discoverer.askOrigin = true;
+  EXPECT_EQ(world_.fetch(byName("example.com/web:1.0.0")).id, imageId('a'));
+  EXPECT_EQ(world_.ingest.begun.at(0).source, World::kAci);
+  EXPECT_EQ(world_.discoverer.originCalls, 1);
+}
+
+TEST_F(MirrorTest, TheOriginIsNotAskedWhereTheRecordDoesNotSaySo) {
+  const Error error = errorOf(world_, byName("example.com/web:1.0.0"));
+  EXPECT_EQ(error.code(), ExitCode::notFound);
+  EXPECT_EQ(world_.discoverer.originCalls, 0);
+}
+
+TEST_F(MirrorTest, WhatTheStoreRefusesOfAMirrorIsLookedForElsewhere) {
+  mirrorHasIt();
+  world_.discoverer.askOrigin = true;
+  world_.ingest.refuse = ExitCode::notTrusted;
+  // The origin's is refused as well here, and that is final.
+  EXPECT_THROW(world_.fetch(byName("example.com/web:1.0.0")), cli::SiblingFailure);
+  ASSERT_EQ(world_.ingest.begun.size(), 2U);
+  EXPECT_EQ(world_.ingest.begun[1].source, World::kAci);
+}
+
+TEST_F(MirrorTest, WhatAllMirrorsHaveIsRefused) {
+  mirrorHasIt();
+  world_.ingest.refuse = ExitCode::notTrusted;
+  const Error error = errorOf(world_, byName("example.com/web:1.0.0"));
+  EXPECT_EQ(error.code(), ExitCode::notTrusted);
+  EXPECT_STREQ(error.what(), "example.com/web:1.0.0: mirror https://mirror.test: refused");
+}
+
+TEST_F(MirrorTest, AnOriginThatCannotBeAskedLeavesTheMirrorsReason) {
+  world_.discoverer.askOrigin = true;
+  world_.discoverer.originFails = ExitCode::network;
+  const Error error = errorOf(world_, byName("example.com/web:1.0.0"));
+  EXPECT_EQ(error.code(), ExitCode::network);
+}
+
+TEST_F(MirrorTest, KeysAreAskedOfTheOriginOnly) {
+  mirrorHasIt();
+  world_.options.trustKeysFromHttps = true;
+  world_.fetch(byName("example.com/web:1.0.0"));
+  EXPECT_THAT(world_.truster.names, IsEmpty());
+  world_.discoverer.askOrigin = true;
+  world_.fetch(byName("example.com/web:1.0.0"));
+  EXPECT_THAT(world_.truster.names, ElementsAre("example.com/web"));
+}
+
 }  // namespace
 }  // namespace actool::fetch::test
