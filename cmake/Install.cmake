@@ -4,7 +4,7 @@
 set(ACTOOL_PAGES
   actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-bundle
   actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
-  actool-rm actool-gc actool-torrent
+  actool-rm actool-gc actool-torrent actool-mirror
   actool-prepare actool-run-prepared actool-enter actool-export actool-config actool-app
   actool-attach actool-logs)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
@@ -14,7 +14,8 @@ foreach(page IN LISTS ACTOOL_PAGES)
   add_custom_command(OUTPUT ${file}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${ACTOOL_MAN_DIR}
     COMMAND ${ACTOOL_BIN_DIR}/${page} --help-man > ${file}
-    DEPENDS actool-discover actool-fetch actool-trust actool-image actool-p2p actool-run)
+    DEPENDS actool-discover actool-fetch actool-trust actool-image actool-p2p actool-mirror
+            actool-run)
   list(APPEND ACTOOL_MAN_FILES ${file})
 endforeach()
 add_custom_command(OUTPUT ${ACTOOL_MAN_DIR}/actool.1
@@ -27,7 +28,8 @@ endif()
 
 install(FILES share/actool.bash-completion
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME actool)
-install(FILES share/actool-gc.service share/actool-gc.timer DESTINATION lib/systemd/system)
+install(FILES share/actool-gc.service share/actool-gc.timer share/actool-mirror@.service
+              share/actool-mirror@.timer DESTINATION lib/systemd/system)
 install(DIRECTORY share/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -22,10 +22,11 @@ LAYERS = {
     "cas/layout": {"core/base", "core/schema"},
     "cas": CORE | {"trust", "cas/layout"},
     "p2p": CORE | {"cas/layout"},
+    "p2p/mirror": CORE | {"cas/layout"},
     "run/native": CORE | {"run"},
     "run/metadata": CORE | {"run"},
     "run": CORE | {"cas/layout"},
-    "tests": CORE | {"discovery", "fetch", "trust", "cas", "cas/layout", "p2p", "run", "run/native",
+    "tests": CORE | {"discovery", "fetch", "trust", "cas", "cas/layout", "p2p", "p2p/mirror", "run", "run/native",
                      "run/metadata"},
 }
 # Heavy libraries and the only folders whose files may include their headers.
