@@ -31,7 +31,7 @@ std::vector<std::string> hostEnvironment() {
 
 Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) {
   return {.debug = globals.debug,
-          .net = pod.net,
+          .net = pod.netNamespace.empty() ? pod.net : "host",
           .interactive = pod.interactive,
           .localConfig = globals.localConfig,
           .hostname = pod.hostname,
@@ -49,6 +49,15 @@ Stage1Options withMetadata(Stage1Options options, const PodOptions& pod, const P
                            const Images& images) {
   if (pod.metadata) options.metadataToken = prepareMetadata(of, images.store().layout());
   return options;
+}
+
+// What of the network is not the stage1's: files, names and directories for it.
+void prepareNetwork(const Pod& pod, const PodOptions& options, const cli::Globals& globals) {
+  const std::string hostname =
+      options.hostname.empty() ? "rkt-" + pod.uuid().str() : options.hostname;
+  writeDnsFiles(pod.layout(), options, hostname);
+  exportConfigDirs(globals);
+  if (!options.netNamespace.empty()) enterNetNamespace(options.netNamespace);
 }
 
 // Writes everything of the pod but its trees. What fails in `more` too leaves no pod behind.
@@ -108,6 +117,7 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
   const PodOptions& options = making.request.pod;
   mountTrees(pod, making.stage1, sources, !options.noOverlay);
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
+  prepareNetwork(pod, options, globals);
   execStage1(pod, making.stage1,
              withMetadata(stage1Options(options, globals), options, pod, making.images),
              making.draft.readRecords);
@@ -140,6 +150,7 @@ int runSandbox(cli::Globals& globals, const std::vector<std::string>& words) {
   Stage1Options options =
       withMetadata(stage1Options(request.pod, globals), request.pod, pod, making.images);
   options.changing = true;
+  prepareNetwork(pod, request.pod, globals);
   execStage1(pod, making.stage1, options, false);
 }
 
@@ -209,6 +220,7 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
   if (!copied) mountTrees(pod, stage1, sources, true);
   auditRun(images.store().layout(), pod, *manifest);
+  prepareNetwork(pod, request.pod, globals);
   execStage1(pod, stage1,
              withMetadata(stage1Options(request.pod, globals), request.pod, pod, images), false);
 }

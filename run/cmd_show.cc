@@ -8,8 +8,11 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/strings.h"
 #include "core/cli/table.h"
 #include "run/commands.h"
+#include "run/isolator_report.h"
+#include "run/networks.h"
 #include "run/pod.h"
 #include "run/pod_wait.h"
 
@@ -63,6 +66,15 @@ Json podJson(const Pod& pod) {
   }
   object["apps"] = std::move(apps);
   object["app_names"] = std::move(names);
+  Json networks = Json::array();
+  for (const NetworkInfo& network : readNetworks(pod.layout())) {
+    networks.push_back({{"name", network.name},
+                        {"interface", network.interface},
+                        {"addresses", network.addresses}});
+  }
+  if (!networks.empty()) object["networks"] = std::move(networks);
+  const std::vector<IsolatorState> isolators = readIsolators(pod.layout());
+  if (!isolators.empty()) object.update(isolatorsToJson(isolators));
   return object;
 }
 
@@ -79,12 +91,19 @@ std::string timeText(std::optional<system_clock::time_point> time, bool full) {
 
 std::vector<std::string> row(bool full, std::string uuid, std::string app, std::string image,
                              std::string id, std::string state, std::string created,
-                             std::string started) {
+                             std::string started, std::string networks) {
   std::vector<std::string> cells{std::move(uuid), std::move(app), std::move(image)};
   if (full) cells.push_back(std::move(id));
-  for (std::string* cell : {&state, &created, &started})
+  for (std::string* cell : {&state, &created, &started, &networks})
     cells.push_back(std::move(*cell));
   return cells;
+}
+
+std::string networksText(const Pod& pod) {
+  std::vector<std::string> texts;
+  for (const NetworkInfo& network : readNetworks(pod.layout()))
+    texts.push_back(networkText(network));
+  return join(texts, ",");
 }
 
 void addRows(cli::Table& table, const Pod& pod, bool full) {
@@ -92,9 +111,10 @@ void addRows(cli::Table& table, const Pod& pod, bool full) {
   std::string state(podStateName(pod.state()));
   std::string created = timeText(pod.created(), full);
   std::string started = timeText(pod.started(), full);
+  const std::string networks = networksText(pod);
   const auto manifest = pod.manifest();
   if (!manifest || manifest->apps.empty()) {
-    table.addRow(row(full, uuid, "", "", "", state, created, started));
+    table.addRow(row(full, uuid, "", "", "", state, created, started, networks));
     return;
   }
   bool first = true;
@@ -102,7 +122,8 @@ void addRows(cli::Table& table, const Pod& pod, bool full) {
     // What is the pod's stands in its first row only, as blanks in the others.
     const auto once = [&](const std::string& text) { return first ? text : std::string(" "); };
     table.addRow(row(full, once(uuid), app.name.str(), imageName(app.image),
-                     app.image.id.shortForm(), once(state), once(created), once(started)));
+                     app.image.id.shortForm(), once(state), once(created), once(started),
+                     once(networks)));
     first = false;
   }
 }
@@ -110,8 +131,8 @@ void addRows(cli::Table& table, const Pod& pod, bool full) {
 int listPods(const cli::Globals& globals, const ListOptions& options) {
   const std::vector<Pod> pods = Pod::list(podsOf(globals), {kPhases.begin(), kPhases.end()});
   const cli::Format format = cli::effectiveFormat(options.format);
-  cli::Table table(
-      row(options.full, "UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED"));
+  cli::Table table(row(options.full, "UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED",
+                       "STARTED", "NETWORKS"));
   Json all = Json::array();
   std::string lines;
   for (const Pod& pod : pods) {
@@ -164,6 +185,13 @@ std::string statusText(const Pod& pod) {
       if (const auto status = pod.exitStatus(app.name))
         text += fmt::format("app-{}={}\n", app.name.str(), *status);
     }
+  }
+  const std::string networks = networksText(pod);
+  if (!networks.empty()) text += fmt::format("networks={}\n", networks);
+  for (const IsolatorState& isolator : readIsolators(pod.layout())) {
+    text += fmt::format("isolator-{}{}={}{}\n", isolator.app.empty() ? "" : isolator.app + ":",
+                        isolator.name, isolatorStateName(isolator.state),
+                        isolator.detail.empty() ? "" : " (" + printable(isolator.detail) + ")");
   }
   return text;
 }
@@ -246,8 +274,9 @@ cli::Subcommand statusCommand() {
       .summary = "Shows the state of a pod and the exit statuses of its apps",
       .details =
           "Prints NAME=VALUE lines: state, created, started, pid, exited, and app-NAME with the "
-          "exit status of each app that has ended. An app whose supervisor was killed has none."
-          "\n\nExample:\n"
+          "exit status of each app that has ended. An app whose supervisor was killed has none. "
+          "isolator-APP:NAME says of each isolator that was asked for whether it is applied, "
+          "changed or ignored.\n\nExample:\n"
           "  actool status --wait=10s 5bc080ca",
       .setup =
           [](cli::Options& app, cli::Globals& globals) {

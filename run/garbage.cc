@@ -8,6 +8,7 @@
 #include "core/base/process.h"
 #include "run/first_error.h"
 #include "run/mounts.h"
+#include "run/network_options.h"
 #include "run/stage1.h"
 
 namespace actool::run {
@@ -23,6 +24,7 @@ void runGcEntryPoint(const Pod& pod, const cli::Globals& globals) {
   // A pod whose removal was interrupted has been through this already.
   if (!actool::exists(layout.stage1Manifest()) || !actool::exists(layout.stage1Rootfs())) return;
   try {
+    exportConfigDirs(globals);
     const Stage1Manifest manifest = Stage1Manifest::ofPod(layout);
     const auto status = runEntryPoint(
         layout, kStage1Gc,

@@ -23,6 +23,8 @@
 //     stage1/rootfs/rkt/supervisor-status     link to "ready" once all apps have begun
 //     stage1/rootfs/rkt/metadata-url          where apps reach the metadata service
 //     stage1/rootfs/rkt/pids/<app>            of pods that change: the app's PID inside of the pod
+//     stage1/rootfs/rkt/isolators             written by stage1: what became of each isolator
+//     stage1/rootfs/rkt/cgroups               reserved for stage1
 //     overlay/stage1/work/                    overlay's work directory for stage1/rootfs
 //     overlay/<app>.app/{upper,work}/         the app's upper layer and work directory
 //     overlay/<app>.app/lower/                where the app's image is mounted, in the pod's mount
@@ -33,6 +35,7 @@
 //     control                                 socket: requests to the native stage1
 //     metadata-key                            the metadata service's; for root only
 //     pod.lck                                 locked while apps are added or removed
+//     net-info.json                           written by stage1: the networks the pod is in
 //     netns, subcgroup                        reserved for stage1
 //
 // The upper layer of the stage1 overlay is the mount point itself, so what stage1 writes there
@@ -105,6 +108,9 @@ class PodLayout {
   Path appPid(const schema::AcName& app) const { return pidsDir() / app.str(); }
   Path metadataUrl() const { return stage1Rootfs() / "rkt/metadata-url"; }
   Path readyMark() const { return stage1Rootfs() / "rkt/supervisor-status"; }
+  Path netInfo() const { return dir_ / "net-info.json"; }
+  Path isolatorsFile() const { return stage1Rootfs() / "rkt/isolators"; }
+  Path cgroupsFile() const { return stage1Rootfs() / "rkt/cgroups"; }
   Path envFile(const schema::AcName& app) const { return stage1Rootfs() / "rkt/env" / app.str(); }
 
   Path stage1Work() const { return dir_ / "overlay/stage1/work"; }

@@ -67,6 +67,7 @@ App makeApp(const PodOptions& pod, const AppPlan& plan,
     app.extra["userAnnotations"][name] = value;
   for (const auto& [name, value] : options.userLabels)
     app.extra["userLabels"][name] = value;
+  applyIsolatorOptions(options.isolators, app);
 
   for (const std::string& entry : environment) {
     const std::size_t equals = entry.find('=');
@@ -183,6 +184,7 @@ PodManifest reify(const PodOptions& pod, const std::vector<AppPlan>& apps,
   }
   requireUniqueNames(manifest);
   manifest.volumes = pod.volumes;
+  manifest.ports = pod.ports;
   std::set<std::string> names;
   for (const Volume& volume : manifest.volumes) {
     if (!names.insert(volume.name.str()).second) {

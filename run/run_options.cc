@@ -60,12 +60,6 @@ void requireOneOf(std::string_view option, const std::string& value,
                    "it is one of " + join(allowed, ", "));
 }
 
-void checkNet(const std::string& value) {
-  if (value == "none" || value == "host") return;
-  throw UsageError(fmt::format("--net: there is no network '{}'", printable(value)),
-                   "there are --net=none (only loopback, the default) and --net=host");
-}
-
 void addStage1Options(cli::Options& app, Stage1Request& request) {
   const auto add = [&](const std::string& option, Stage1Request::Kind kind, const std::string& help,
                        const std::string& type) {
@@ -169,21 +163,14 @@ void addMakingOptions(cli::Options& app, PodOptions& pod) {
   app.flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
       .group(group);
   addVolumeAndPullOptions(app, pod);
+  addPortOption(app, pod, group, conflict);
   addStage1Options(app, pod.stage1);
 }
 
 // What holds for one run of it: for `run` and `run-prepared`.
 void addRunningOptions(cli::Options& app, PodOptions& pod) {
   const std::string group(kPodGroup);
-  app.call(
-         "--net",
-         [&pod](const std::string& value) {
-           checkNet(value);
-           pod.net = value;
-         },
-         "none (only loopback, the default) or host")
-      .group(group)
-      .typeName("=NET");
+  addNetworkOptions(app, pod, group);
   app.flag("--interactive", pod.interactive, "give the app this standard input; one app only")
       .group(group);
   app.flag("--mds-register", pod.metadata, "give the apps a metadata service").group(group);
@@ -195,22 +182,6 @@ void addRunningOptions(cli::Options& app, PodOptions& pod) {
         pod.ipc = value == "auto" ? "" : value;
       },
       "the IPC namespace: auto, private or parent (the host's)", "MODE")
-      .group(group);
-  addOne(
-      app, "--dns",
-      [&pod](const std::string& value) {
-        requireOneOf("--dns", value, {"host", "none"});
-        pod.dnsResolv = value;
-      },
-      "the apps' /etc/resolv.conf: host (the host's) or none", "MODE")
-      .group(group);
-  addOne(
-      app, "--hosts-entry",
-      [&pod](const std::string& value) {
-        requireOneOf("--hosts-entry", value, {"host"});
-        pod.dnsHosts = value;
-      },
-      "host: the apps see the host's /etc/hosts", "MODE")
       .group(group);
 }
 
@@ -325,6 +296,7 @@ void addAppOptions(cli::Options& app, AppOptions& options) {
   stream("stdin", {"null", "stream", "tty"});
   stream("stdout", {"log", "stream", "tty", "null"});
   stream("stderr", {"log", "stream", "tty", "null"});
+  addIsolatorOptions(app, options.isolators, group);
 }
 
 // The options of one group of words.
@@ -452,7 +424,10 @@ class Walker {
                : "options of the app itself go after '--'; see " + commandOf(which_) + " --help");
     }
     std::vector<std::string>& target = toApp ? currentWords() : pod_.words;
-    if (name == "--net" && equals == std::string::npos) checkNet("default");
+    if (name == "--net" && equals == std::string::npos) {
+      target.push_back("--net=default");
+      return 0;
+    }
     const bool takesValue = option->needsValue();
     if (equals != std::string::npos) {
       if (equals + 1 == word.size()) throw UsageError(name + " needs a value after '='");
@@ -554,6 +529,12 @@ RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words
   if (pod.interactive && request.apps.size() > 1) {
     throw UsageError("--interactive is for pods of one app");
   }
+  if (!pod.dnsServers.empty() || !pod.dnsSearch.empty() || !pod.dnsOptions.empty() ||
+      !pod.dnsDomain.empty()) {
+    if (request.pod.dnsResolv == "default") request.pod.dnsResolv = "stage0";
+  }
+  if (!pod.hostsEntries.empty() && pod.dnsHosts == "default") request.pod.dnsHosts = "stage0";
+  if (which != RunWords::prepare) checkNetworkOptions(pod);
   return request;
 }
 

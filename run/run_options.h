@@ -21,6 +21,8 @@
 #include "core/schema/identifier.h"
 #include "core/schema/pod_manifest.h"
 #include "run/images.h"
+#include "run/isolator_options.h"
+#include "run/network_options.h"
 
 namespace actool::cli {
 class Options;
@@ -46,6 +48,7 @@ struct AppOptions {
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> userAnnotations;
   std::map<std::string, std::string> userLabels;
+  IsolatorOptions isolators;
 };
 
 struct AppRequest {
@@ -60,13 +63,12 @@ struct Stage1Request {
   std::string location;
 };
 
-struct PodOptions {
+struct PodOptions : NetworkOptions {
   bool inheritEnv = false;
   std::vector<schema::EnvVar> setEnv;       // --set-env
   std::vector<schema::EnvVar> setEnvFiles;  // the variables of --set-env-file
   std::vector<schema::Volume> volumes;
   std::vector<schema::Mount> mounts;  // --mount before the first image
-  std::string net = "none";
   bool interactive = false;
   bool metadata = false;  // --mds-register
   Path uuidFileSave;
@@ -75,8 +77,6 @@ struct PodOptions {
   PullPolicy pullPolicy = PullPolicy::onlyNew;
   bool noOverlay = false;
   std::string ipc;
-  std::string dnsResolv = "default";
-  std::string dnsHosts = "default";
   bool quiet = false;  // of prepare; nothing depends on it
   Stage1Request stage1;
   // Words that --pod-manifest excludes, as typed, for its error.

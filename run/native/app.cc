@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -117,20 +118,32 @@ std::map<std::string, std::string> executorVariables(const PodContext& context,
   return variables;
 }
 
+constexpr std::uint64_t kSystemAdministration = std::uint64_t{1} << CAP_SYS_ADMIN;
+
 void limitPrivileges(const AppPlan& app, const Identity& identity) {
   std::vector<gid_t> groups(app.app.supplementaryGids.begin(), app.app.supplementaryGids.end());
   if (::setgroups(groups.size(), groups.data()) != 0) throwErrno("setting supplementary groups");
   if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) throwErrno("setting the group");
   if (app.capabilities) limitBoundingSet(*app.capabilities);
-  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) throwErrno("setting the user");
-  if (app.capabilities) {
-    limitOwnCapabilities(*app.capabilities);
-  } else {
-    clearInheritable();
+  // The filter of system calls comes last, and to install it is privileged: the right to that is
+  // kept until the program is executed, which leaves root what is in the bounding set, and
+  // others nothing.
+  const bool privilegedLast = app.filter && !app.noNewPrivileges;
+  if (privilegedLast && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+    throwErrno("keeping capabilities");
   }
+  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) throwErrno("setting the user");
+  std::uint64_t keep = app.capabilities.value_or(kAllCapabilities);
+  if (identity.uid != 0 && privilegedLast) keep = 0;
+  limitOwnCapabilities(privilegedLast ? keep | kSystemAdministration : keep);
   if (app.noNewPrivileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     throwErrno("setting no_new_privs");
   }
+}
+
+void setOomScoreAdj(int proc, int value) {
+  const UniqueFd file = openFileAt(proc, "self/oom_score_adj", O_WRONLY);
+  writeAll(file.get(), std::to_string(value), "oom_score_adj");
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -187,13 +200,16 @@ const std::string kOwnTerm = "xterm";
 void containAndRun(const PodContext& context, std::size_t index, const Channel& channel) {
   const AppPlan& app = context.plan.apps[index];
   const AppFiles& files = context.files[index];
+  const AppIsolation isolation = context.isolation.app(index);
   const bool protect = !context.plan.options.disablePaths;
+  joinCgroups(isolation);
   resetSignals();
   if (::setsid() < 0) throwErrno("starting a session");
 
   const UniqueFd root = mountRoot(app.rootfs, protect);
   const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
   const UniqueFd proc = mountKernelFiles(root.get(), protect);
+  if (isolation.oomScoreAdj) setOomScoreAdj(proc.get(), *isolation.oomScoreAdj);
   const UniqueFd dev =
       mountDevices(root.get(), context.devices,
                    context.terminals[index].empty() ? context.terminal : context.terminals[index]);
@@ -260,6 +276,8 @@ void becomeProgram(const AppPlan& app, const Identity& identity,
   std::vector<char*> variables = pointers(environment);
   const std::vector<char*> words = pointers(argv);
   ::environ = variables.data();  // where execvp(3) takes PATH from
+  setSecurityLabels(app.labels);
+  if (app.filter) installFilter(*app.filter);
   ::execvp(words[0], words.data());
   execFailed(errno, argv[0]);
 }

@@ -7,6 +7,7 @@
 #include "core/base/fs.h"
 #include "run/native/channel.h"
 #include "run/native/devices.h"
+#include "run/native/isolation.h"
 #include "run/native/listen.h"
 #include "run/native/plan.h"
 #include "run/native/stdio.h"
@@ -26,6 +27,7 @@ struct PodContext {
   const PodPlan& plan;
   const PodLayout& layout;
   const SharedDevices& devices;
+  const Isolation& isolation;
   std::vector<AppFiles>& files;  // by app
   std::vector<Path> terminals;   // by app: its own pseudo-terminal, as below; or empty
   std::string metadataUrl;       // or empty

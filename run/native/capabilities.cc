@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "core/base/error.h"
@@ -70,10 +69,6 @@ void limitOwnCapabilities(std::uint64_t keep) {
     }
   }
   if (::cap_set_proc(caps.get()) != 0) throwErrno("setting capabilities");
-}
-
-void clearInheritable() {
-  limitOwnCapabilities(std::numeric_limits<std::uint64_t>::max());
 }
 
 }  // namespace actool::run::native

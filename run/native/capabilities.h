@@ -8,6 +8,8 @@
 
 namespace actool::run::native {
 
+inline constexpr std::uint64_t kAllCapabilities = ~std::uint64_t{0};
+
 // "CAP_CHOWN" and so on as a set of bits. Throws Error naming one that does not exist here.
 std::uint64_t capabilityMask(const std::set<std::string>& names);
 
@@ -17,8 +19,5 @@ void limitBoundingSet(std::uint64_t keep);
 // Leaves exactly the permitted capabilities in `keep` permitted and effective, and none inheritable
 // or ambient: what was inherited from whoever started the pod is not the app's.
 void limitOwnCapabilities(std::uint64_t keep);
-
-// As above with everything kept that is permitted.
-void clearInheritable();
 
 }  // namespace actool::run::native

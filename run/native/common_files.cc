@@ -52,6 +52,10 @@ void bindFile(int root, const std::string& path, const Path& source) {
 void provide(int root, const std::string& path, DnsMode mode, const Path& fromStage0) {
   switch (mode) {
     case DnsMode::standard:
+      // Of a plugin that knows the network's servers.
+      if (path == "/etc/resolv.conf" && actool::exists(fromStage0))
+        bindFile(root, path, fromStage0);
+      return;
     case DnsMode::none:
       return;
     case DnsMode::host:

@@ -23,9 +23,6 @@ int runEntry(const std::vector<std::string>& arguments) {
   keepLock();
   const PodLayout layout(".");
   const PodPlan plan = makePlan(options, layout);
-  if (!plan.ignoredIsolators.empty()) {
-    log::warn("isolators that are not applied: {}", join(plan.ignoredIsolators, ", "));
-  }
   return runPod(plan, layout);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "run/networks.h"
 
 namespace actool::run::native {
 namespace {
@@ -50,12 +51,12 @@ void setUuid(std::optional<std::string>& uuid, const Argument& argument) {
   uuid = argument.word;
 }
 
-bool isHostNetwork(const Argument& argument) {
-  const std::string_view networks = argument.value.value_or("");
-  if (networks == "host") return true;
-  if (networks == "none") return false;
-  throw UsageError(argument.shown() + ": this executor has no such network",
-                   "use --net=none or --net=host");
+void setNetworks(const Argument& argument, RunOptions& options) {
+  // Without a value it is the default network, as in rkt.
+  const std::string_view list = argument.value.value_or("default");
+  parseNetworks(list);
+  options.hostNetwork = list == "host";
+  options.networks = hasContainedNetworks(list) ? std::string(list) : std::string();
 }
 
 DnsMode parseDnsMode(std::string_view text, bool mayBeNone) {
@@ -99,11 +100,11 @@ RunOptions parseRunOptions(const std::vector<std::string>& arguments) {
     if (argument.name == "--debug") {
       options.debug = argument.flag();
     } else if (argument.name == "--net") {
-      options.hostNetwork = isHostNetwork(argument);
+      setNetworks(argument, options);
     } else if (argument.name == "--interactive") {
       options.interactive = argument.flag();
     } else if (argument.name == "--local-config") {
-      argument.required();  // nothing here is configured
+      options.localConfig = argument.required();
     } else if (argument.name == "--mds-token") {
       options.metadataToken = argument.required();
     } else if (argument.name == "--hostname") {
@@ -113,7 +114,7 @@ RunOptions parseRunOptions(const std::vector<std::string>& arguments) {
     } else if (argument.name == "--disable-paths") {
       options.disablePaths = argument.flag();
     } else if (argument.name == "--disable-seccomp") {
-      argument.flag();  // no filter is applied, so there is nothing to disable
+      options.disableSeccomp = argument.flag();
     } else if (argument.name == "--dns-conf-mode") {
       parseDnsModes(argument, options);
     } else if (argument.name == "--ipc") {
@@ -176,19 +177,22 @@ StopOptions parseStopOptions(const std::vector<std::string>& arguments) {
   return options;
 }
 
-Uuid parseGcOptions(const std::vector<std::string>& arguments) {
+GcOptions parseGcOptions(const std::vector<std::string>& arguments) {
   std::optional<std::string> uuid;
+  std::string localConfig;
   for (const std::string& text : arguments) {
     const Argument argument(text);
     if (argument.name == "--debug") {
       argument.flag();
     } else if (argument.name == "--local-config") {
-      argument.required();
+      localConfig = argument.required();
     } else {
       setUuid(uuid, argument);
     }
   }
-  return parseUuid(uuid);
+  GcOptions options(parseUuid(uuid));
+  options.localConfig = localConfig;
+  return options;
 }
 
 }  // namespace actool::run::native

@@ -18,10 +18,13 @@ struct RunOptions {
   Uuid uuid;
   bool debug = false;
   bool hostNetwork = false;
+  std::string networks;  // to join, as --net has them; empty: none
+  std::string localConfig;
   bool interactive = false;
   std::string hostname;  // empty: "rkt-UUID"
   bool disableCapabilities = false;
   bool disablePaths = false;
+  bool disableSeccomp = false;
   DnsMode resolv = DnsMode::standard;
   DnsMode hosts = DnsMode::standard;  // never none
   bool hostIpc = false;
@@ -35,6 +38,13 @@ struct EnterOptions {
   std::vector<std::string> command;  // never empty
 };
 
+struct GcOptions {
+  explicit GcOptions(Uuid podUuid) : uuid(std::move(podUuid)) {}
+
+  Uuid uuid;
+  std::string localConfig;
+};
+
 struct StopOptions {
   explicit StopOptions(Uuid podUuid) : uuid(std::move(podUuid)) {}
 
@@ -43,12 +53,11 @@ struct StopOptions {
 };
 
 // `arguments` are those after the program's name. UsageError on what is unknown, malformed, or
-// a thing of the interface that this executor does not do (--private-users, networks other than
-// none and host).
+// a thing of the interface that this executor does not do (--private-users).
 RunOptions parseRunOptions(const std::vector<std::string>& arguments);
 EnterOptions parseEnterOptions(const std::vector<std::string>& arguments);
 StopOptions parseStopOptions(const std::vector<std::string>& arguments);
 // gc: [--debug] [--local-config=DIR] UUID
-Uuid parseGcOptions(const std::vector<std::string>& arguments);
+GcOptions parseGcOptions(const std::vector<std::string>& arguments);
 
 }  // namespace actool::run::native

@@ -11,10 +11,6 @@
 namespace actool::run::native {
 namespace {
 
-constexpr std::string_view kRetain = "os/linux/capabilities-retain-set";
-constexpr std::string_view kRemove = "os/linux/capabilities-remove-set";
-constexpr std::string_view kNoNewPrivileges = "os/linux/no-new-privileges";
-
 // spec/ace.md: the retain set alone, or the default set less the remove set.
 std::uint64_t boundingSet(const schema::Isolators& isolators) {
   if (const auto retain = isolators.capabilities(true)) return capabilityMask(*retain);
@@ -99,18 +95,9 @@ schema::App appObject(const schema::RuntimeApp& runtime, std::string_view image)
   return *manifest.app;
 }
 
-void noteIgnored(const schema::Isolators& isolators, bool ofApp, const std::string& whose,
-                 std::vector<std::string>& ignored) {
-  for (const schema::Isolator& isolator : isolators.list()) {
-    const std::string& name = isolator.name.str();
-    if (ofApp && (name == kRetain || name == kRemove || name == kNoNewPrivileges)) continue;
-    ignored.push_back(whose + name);
-  }
-}
-
 }  // namespace
 
-AppPlan planApp(const schema::RuntimeApp& runtime, const std::vector<schema::Volume>& volumes,
+AppPlan planApp(const schema::RuntimeApp& runtime, const schema::PodManifest& pod,
                 const RunOptions& options, const PodLayout& layout, std::string_view image) {
   AppPlan plan(runtime.name);
   return withContext(plan.shown(), [&] {
@@ -120,10 +107,14 @@ AppPlan planApp(const schema::RuntimeApp& runtime, const std::vector<schema::Vol
     }
     plan.rootfs = layout.appRootfs(runtime.name);
     plan.readOnlyRoot = runtime.readOnlyRootFs;
-    plan.mounts = planMounts(runtime, plan.app, volumes, layout);
+    plan.mounts = planMounts(runtime, plan.app, pod.volumes, layout);
     if (!options.disableCapabilities) plan.capabilities = boundingSet(plan.app.isolators);
     plan.noNewPrivileges = plan.app.isolators.noNewPrivileges();
     plan.stdio = stdioModes(runtime.annotations);
+    if (!options.disableSeccomp) {
+      plan.filter = appFilter(plan.app.isolators, plan.capabilities.value_or(kAllCapabilities));
+    }
+    plan.labels = securityLabels(pod.isolators, plan.app.isolators);
     plan.preStart = handler(plan.app, "pre-start");
     plan.postStop = handler(plan.app, "post-stop");
     return plan;
@@ -138,13 +129,13 @@ AppPlan loadAppPlan(const std::string& name, const RunOptions& options, const Po
     const std::string image =
         runtime.app ? std::string()
                     : readFile(layout.appManifest(runtime.name), schema::kMaxManifestBytes);
-    return planApp(runtime, pod.volumes, options, layout, image);
+    return planApp(runtime, pod, options, layout, image);
   }
   throw NotFoundError("the pod has no app \"" + printable(name) + "\"");
 }
 
 PodPlan makePlan(const RunOptions& options, const PodLayout& layout) {
-  PodPlan plan{options, options.hostname, {}, {}};
+  PodPlan plan{options, options.hostname, {}, {}, {}};
   if (plan.hostname.empty()) plan.hostname = "rkt-" + options.uuid.str();
 
   const auto pod = schema::PodManifest::parse(
@@ -154,14 +145,13 @@ PodPlan makePlan(const RunOptions& options, const PodLayout& layout) {
     throw UsageError("--interactive is for pods of one app; this one has " +
                      std::to_string(pod.apps.size()));
   }
-  noteIgnored(pod.isolators, false, "pod: ", plan.ignoredIsolators);
+  plan.isolators = pod.isolators;
+  plan.sysctls = podSysctls(pod.isolators, !options.hostNetwork, !options.hostIpc);
   for (const schema::RuntimeApp& runtime : pod.apps) {
     const std::string image =
         runtime.app ? std::string()
                     : readFile(layout.appManifest(runtime.name), schema::kMaxManifestBytes);
-    plan.apps.push_back(planApp(runtime, pod.volumes, options, layout, image));
-    const AppPlan& app = plan.apps.back();
-    noteIgnored(app.app.isolators, true, app.shown() + ": ", plan.ignoredIsolators);
+    plan.apps.push_back(planApp(runtime, pod, options, layout, image));
   }
   return plan;
 }

@@ -12,7 +12,10 @@
 #include "core/schema/app.h"
 #include "core/schema/pod_manifest.h"
 #include "run/native/options.h"
+#include "run/native/seccomp.h"
+#include "run/native/security_label.h"
 #include "run/native/stdio.h"
+#include "run/native/sysctl.h"
 #include "run/pod_layout.h"
 
 namespace actool::run::native {
@@ -39,6 +42,8 @@ struct AppPlan {
   std::optional<std::uint64_t> capabilities;
   bool noNewPrivileges = false;
   StdioModes stdio{};
+  std::optional<FilterProgram> filter;  // of system calls
+  std::vector<SecurityLabel> labels;
   std::vector<std::string> preStart;  // empty: no such handler
   std::vector<std::string> postStop;
 
@@ -48,19 +53,19 @@ struct AppPlan {
 struct PodPlan {
   RunOptions options;
   std::string hostname;
-  std::vector<AppPlan> apps;  // empty only in a pod that changes
-  // Isolators that this executor does not apply: "app \"web\": resource/memory".
-  std::vector<std::string> ignoredIsolators;
+  std::vector<AppPlan> apps;    // empty only in a pod that changes
+  schema::Isolators isolators;  // the pod's; those of an app are in its `app`
+  Sysctls sysctls;
 };
 
 // Reads the manifests in `layout` and makes the plan. Throws Error on anything that cannot be
 // run as the manifest has it: no app, an app with nothing to execute, several apps with
-// --interactive, mounts inside one another, a capability that does not exist, ...
+// --interactive, mounts inside one another, a capability or system call that does not exist, ...
 PodPlan makePlan(const RunOptions& options, const PodLayout& layout);
 
 // The plan of one app, the rules of makePlan() applied. `image` is the text of its image's
 // manifest, used when the pod's manifest has no "app" object; it may be empty otherwise.
-AppPlan planApp(const schema::RuntimeApp& runtime, const std::vector<schema::Volume>& volumes,
+AppPlan planApp(const schema::RuntimeApp& runtime, const schema::PodManifest& pod,
                 const RunOptions& options, const PodLayout& layout, std::string_view image);
 
 // The same of the app called `name` as the pod's manifest is now. NotFoundError.

@@ -22,9 +22,11 @@
 #include "core/base/strings.h"
 #include "core/schema/image_manifest.h"
 #include "run/native/channel.h"
+#include "run/native/isolation.h"
 #include "run/native/listen.h"
 #include "run/native/metadata.h"
 #include "run/native/namespaces.h"
+#include "run/native/network.h"
 #include "run/native/notify.h"
 #include "run/native/requests.h"
 #include "run/native/streams.h"
@@ -40,6 +42,7 @@ class Outer {
   int run();
 
  private:
+  int runPrepared(const Isolation& isolation);
   void openFiles();
   void openRequests();
   void startApp(const std::string& name);
@@ -81,7 +84,8 @@ bool saysReadiness(const PodLayout& layout, const schema::AcName& app) {
 std::uint64_t namespaces(const RunOptions& options) {
   std::uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS;
   if (!options.hostIpc) flags |= CLONE_NEWIPC;
-  if (!options.hostNetwork) flags |= CLONE_NEWNET;
+  // With networks to join this process is in the pod's network namespace already.
+  if (!options.hostNetwork && options.networks.empty()) flags |= CLONE_NEWNET;
   return flags;
 }
 
@@ -92,11 +96,29 @@ int Outer::run() {
   if (::mkdir(layout_.statusDir().c_str(), 0755) != 0 && errno != EEXIST) {
     throwErrno("making directory " + layout_.statusDir().string());
   }
+  Isolation isolation(plan_, layout_);
+  std::optional<PodNetwork> network;
+  const auto undo = [&] {
+    isolation.remove();
+    if (network) network->leave();
+  };
+  try {
+    network.emplace(plan_.options);
+    const int code = runPrepared(isolation);
+    undo();
+    return code;
+  } catch (const Error&) {
+    undo();
+    throw;
+  }
+}
+
+int Outer::runPrepared(const Isolation& isolation) {
   openFiles();
   blockSignals();
   auto [ours, theirs] = Channel::makePair();
   pid_ = cloneProcess(namespaces(plan_.options), &pidfd_);
-  if (pid_ == 0) supervise(plan_, layout_, files_, std::move(theirs));
+  if (pid_ == 0) supervise(plan_, layout_, isolation, files_, std::move(theirs));
   theirs.close();
   files_.clear();
   channel_ = std::move(ours);

@@ -12,7 +12,9 @@
 #include "core/base/lock.h"
 #include "core/base/strings.h"
 #include "run/native/enter.h"
+#include "run/native/isolation.h"
 #include "run/native/namespaces.h"
+#include "run/native/network.h"
 
 namespace actool::run::native {
 namespace {
@@ -59,10 +61,12 @@ void stopPod(const StopOptions& options, const PodLayout& layout) {
   });
 }
 
-void collectPod(const Uuid& uuid, const PodLayout& layout) {
-  withContext("collecting pod " + uuid.str(), [&] {
-    requirePod(uuid, layout);
+void collectPod(const GcOptions& options, const PodLayout& layout) {
+  withContext("collecting pod " + options.uuid.str(), [&] {
+    requirePod(options.uuid, layout);
     if (!actool::exists(layout.manifest())) throw NotFoundError("it has no manifest");
+    removeIsolation(layout, options.uuid);
+    leaveNetworksOf(layout, options.uuid, options.localConfig);
   });
 }
 

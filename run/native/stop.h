@@ -11,9 +11,9 @@ namespace actool::run::native {
 // Error when it is not running: its lock is free, or its PID is no first process of a pod.
 void stopPod(const StopOptions& options, const PodLayout& layout);
 
-// Nothing that this executor makes outlives a pod: network and mounts go with their last process.
-// Checks that this is a pod's directory and that the pod's first process is gone, and throws
-// Error otherwise.
-void collectPod(const Uuid& uuid, const PodLayout& layout);
+// Removes what outlives a pod whose processes were killed, all of them: its cgroups, and what
+// belongs to its networks on the host. Throws Error when this is no pod's directory, or when
+// leaving a network failed.
+void collectPod(const GcOptions& options, const PodLayout& layout);
 
 }  // namespace actool::run::native

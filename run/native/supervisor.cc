@@ -380,7 +380,8 @@ void dieWithOuter() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throwErrno("binding the pod to its parent");
 }
 
-int run(PodPlan plan, const PodLayout& layout, std::vector<AppFiles>& files, const Channel& outer) {
+int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
+        std::vector<AppFiles>& files, const Channel& outer) {
   dieWithOuter();
   // Until it executes, no process of the pod can trace or look into one of ours.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding the supervisor");
@@ -390,10 +391,13 @@ int run(PodPlan plan, const PodLayout& layout, std::vector<AppFiles>& files, con
   setHostName(plan.hostname);
   if (!plan.options.hostNetwork) bringLoopbackUp();
 
+  setSysctls(plan.sysctls);
+
   makeMountsPrivate();
   const SharedDevices devices(layout.stage1Rootfs(), !plan.options.hostIpc);
   const char* term = ::getenv("TERM");
-  PodContext context{plan, layout, devices, files, std::vector<Path>(plan.apps.size()), {}, {}, {}};
+  PodContext context{plan, layout, devices, isolation, files, std::vector<Path>(plan.apps.size()),
+                     {},   {},     {}};
   if (!plan.options.metadataToken.empty()) {
     const MetadataSocket metadata = makeMetadataSocket(plan.options.metadataToken);
     context.metadataUrl = metadata.url;
@@ -415,8 +419,8 @@ int run(PodPlan plan, const PodLayout& layout, std::vector<AppFiles>& files, con
 
 }  // namespace
 
-void supervise(const PodPlan& plan, const PodLayout& layout, std::vector<AppFiles>& files,
-               Channel outer) {
+void supervise(const PodPlan& plan, const PodLayout& layout, const Isolation& isolation,
+               std::vector<AppFiles>& files, Channel outer) {
   int code = kFailedCode;
   try {
     // The pod's lock is among what goes: it is held outside.
@@ -428,7 +432,7 @@ void supervise(const PodPlan& plan, const PodLayout& layout, std::vector<AppFile
         keep.push_back(socket.fd.get());
     }
     closeAllBut(std::move(keep));
-    code = run(plan, layout, files, outer);
+    code = run(plan, layout, isolation, files, outer);
   } catch (const Error& error) {
     outer.send(MessageKind::failure, error.what());
   }

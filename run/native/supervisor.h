@@ -9,6 +9,7 @@
 
 #include "run/native/app.h"
 #include "run/native/channel.h"
+#include "run/native/isolation.h"
 #include "run/native/plan.h"
 
 namespace actool::run::native {
@@ -34,6 +35,7 @@ inline constexpr int kForwardedSignals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
 // A pod that changes (--mutable) starts apps when outside says so, goes on when none is left, and
 // ends when it is asked to. Its supervisor keeps the host's tree, which it starts apps from.
 [[noreturn]] void supervise(const PodPlan& plan, const PodLayout& layout,
-                            std::vector<AppFiles>& files, Channel outer);
+                            const Isolation& isolation, std::vector<AppFiles>& files,
+                            Channel outer);
 
 }  // namespace actool::run::native

@@ -439,7 +439,7 @@ def busybox_entries():
                Entry("rootfs/etc/group", b"root:x:0:\nweb:x:1001:\nextra:x:1002:web\n")]
     for applet in ("sh", "cat", "echo", "env", "ls", "id", "true", "false", "sleep", "hostname", "mount", "kill",
                    "ps", "touch", "mkdir", "rm", "pwd", "test", "printf", "stat", "readlink", "grep", "tr", "head",
-                   "dd", "ip", "ifconfig", "wc", "sort", "seq", "yes", "trap", "mknod", "chroot", "umount"):
+                   "dd", "ip", "nc", "ifconfig", "wc", "sort", "seq", "yes", "trap", "mknod", "chroot", "umount"):
         entries.append(symlink(f"rootfs/bin/{applet}", "busybox"))
     return entries
 

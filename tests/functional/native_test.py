@@ -183,7 +183,7 @@ class Refusals(NativeCase):
 
     def test_unknown_network(self):
         self.pod(self.app())
-        self.assert_refused(self.run_pod("--net=default"), "this executor has no such network")
+        self.refused(self.run_pod("--net=nowhere"), 252, "there is no network nowhere")
 
     def test_without_rights_there_is_a_clear_error(self):
         self.pod(self.app())
@@ -321,9 +321,9 @@ class Containment(NativeCase):
         self.assertEqual(self.ok(self.run_app(script, members={"isolators": isolators})).out.split()[1], "1")
 
     def test_isolators_that_are_not_applied_are_reported_once(self):
-        isolators = [{"name": "resource/memory", "value": {"limit": "1G"}}]
+        isolators = [{"name": "example.com/unheard-of", "value": 1}]
         result = self.ok(self.run_app("true", members={"isolators": isolators}))
-        self.assertEqual(result.err.count("isolators that are not applied: app \"a\": resource/memory"), 1)
+        self.assertEqual(result.err.count("isolators that are not applied: app \"a\": example.com/unheard-of"), 1)
 
     def test_devices(self):
         script = """

@@ -414,7 +414,7 @@ class LifeCycle(PodCase):
                 (["--stage1-from-dir=nonexistent", self.id], "nonexistent does not exist"),
                 (["--stage1-hash=sha512-00", self.id], "no image sha512-00"),
                 ([*self.STAGE1, self.id, "--mount=volume=v,target=/v"], "mounts the volume v"),
-                ([*self.STAGE1, "--net=br0", self.id], "there is no network 'br0'")]:
+                ([*self.STAGE1, "--net=br/0", self.id], "'br/0' is not the name of a network")]:
             result = self.lab.actool("run", *args)
             self.assertNotEqual(result.code, 0)
             self.assertIn(message, result.err)
@@ -452,7 +452,7 @@ class LifeCycle(PodCase):
         self.ok(self.run_pod(self.id, "---", self.id, "--name=two"))
         [pod] = self.pods()
         lines = self.ok(self.lab.actool("list", "--format=table")).out.splitlines()
-        self.assertRegex(lines[0], r"^UUID +APP +IMAGE NAME +STATE +CREATED +STARTED$")
+        self.assertRegex(lines[0], r"^UUID +APP +IMAGE NAME +STATE +CREATED +STARTED +NETWORKS$")
         self.assertRegex(lines[1], rf"^{pod['uuid'][:8]} +web +example.com/web:1.0.0 +exited +")
         self.assertRegex(lines[2], r"^ +two +example.com/web:1.0.0")
         full = self.ok(self.lab.actool("list", "--format=table", "--full", "--no-legend")).out

@@ -41,6 +41,7 @@ HEAVY = {
     r"openssl/": {"core/base", "cas", "run/metadata", "tests"},
     r"microhttpd\.h": {"run/metadata"},
     r"sys/capability\.h": {"run/native"},
+    r"seccomp\.h": {"run/native"},
     r"CLI/": {"core/cli", "run", "main"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

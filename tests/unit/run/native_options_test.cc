@@ -23,6 +23,14 @@ TEST(RunOptions, TakesAllOfTheInterface) {
   EXPECT_TRUE(parseRunOptions({"--mutable", kUuid}).changing);
 }
 
+TEST(RunOptions, NetworksToJoin) {
+  EXPECT_EQ(parseRunOptions({"--net=none", kUuid}).networks, "");
+  EXPECT_EQ(parseRunOptions({"--net", kUuid}).networks, "default");
+  const RunOptions options = parseRunOptions({"--net=a,b:IP=10.0.0.7", kUuid});
+  EXPECT_EQ(options.networks, "a,b:IP=10.0.0.7");
+  EXPECT_FALSE(options.hostNetwork);
+}
+
 TEST(RunOptions, DefaultsAreTheStrictOnes) {
   const RunOptions options = parseRunOptions({kUuid});
   EXPECT_FALSE(options.hostNetwork || options.hostIpc || options.interactive);
@@ -41,8 +49,7 @@ TEST(RunOptions, RefusesTheRest) {
       {{"web"}, "\"web\" is not a UUID"},
       {{kUuid, "more"}, "unexpected argument \"more\""},
       {{"--fast", kUuid}, "unknown argument \"--fast\""},
-      {{"--net=default", kUuid},
-       "\"--net=default\": this executor has no such network; use --net=none or --net=host"},
+      {{"--net=a,none", kUuid}, "--net: 'none' stands alone"},
       {{"--interactive=maybe", kUuid}, "\"--interactive=maybe\" takes true or false"},
       {{"--local-config", kUuid}, "\"--local-config\" needs a value"},
       {{"--dns-conf-mode=hosts=none", kUuid}, "--dns-conf-mode has no mode \"none\""},
@@ -86,7 +93,7 @@ TEST(EnterOptions, RefusesTheRest) {
 TEST(StopAndGcOptions, TakeAUuid) {
   EXPECT_TRUE(parseStopOptions({"--force", kUuid}).force);
   EXPECT_FALSE(parseStopOptions({kUuid}).force);
-  EXPECT_EQ(parseGcOptions({"--debug", "--local-config=/x", kUuid}).str(), kUuid);
+  EXPECT_EQ(parseGcOptions({"--debug", "--local-config=/x", kUuid}).uuid.str(), kUuid);
   EXPECT_EQ(messageOf([] { parseStopOptions({"--force"}); }), "the pod's UUID is missing");
   EXPECT_EQ(messageOf([] { parseGcOptions({"--force", kUuid}); }), "unknown argument \"--force\"");
 }

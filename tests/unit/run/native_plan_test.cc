@@ -35,7 +35,7 @@ TEST_F(Plan, SimplestPod) {
   EXPECT_EQ(pod.apps[0].rootfs, dir_.path() / "stage1/rootfs/opt/stage2/web/rootfs");
   EXPECT_EQ(pod.apps[0].capabilities, 0xa80425fbULL);
   EXPECT_FALSE(pod.apps[0].noNewPrivileges || pod.apps[0].readOnlyRoot);
-  EXPECT_TRUE(pod.ignoredIsolators.empty());
+  EXPECT_TRUE(pod.apps[0].filter);
 }
 
 TEST_F(Plan, ImageManifestFillsInForAMissingApp) {
@@ -68,7 +68,7 @@ TEST_F(Plan, MountsAreMatchedSortedAndReadOnlyFromEitherSide) {
   EXPECT_FALSE(mounts[1].recursive);
 }
 
-TEST_F(Plan, IsolatorsAreAppliedOrReported) {
+TEST_F(Plan, IsolatorsOfProcesses) {
   const PodPlan pod = plan("[" + app("web", R"(,"isolators":[
           {"name":"os/linux/capabilities-remove-set","value":{"set":["CAP_CHOWN"]}},
           {"name":"os/linux/no-new-privileges","value":true},
@@ -77,8 +77,7 @@ TEST_F(Plan, IsolatorsAreAppliedOrReported) {
                            "[]", R"(,"isolators":[{"name":"resource/cpu","value":{"limit":"1"}}])");
   EXPECT_EQ(pod.apps[0].capabilities, 0xa80425fbULL & ~(1ULL << CAP_CHOWN));
   EXPECT_TRUE(pod.apps[0].noNewPrivileges);
-  EXPECT_EQ(pod.ignoredIsolators,
-            (std::vector<std::string>{"pod: resource/cpu", "app \"web\": resource/memory"}));
+  EXPECT_NE(pod.isolators.find("resource/cpu"), nullptr);
 }
 
 TEST_F(Plan, RetainSetIsAllThereIs) {
@@ -86,6 +85,11 @@ TEST_F(Plan, RetainSetIsAllThereIs) {
       {"name":"os/linux/capabilities-retain-set","value":{"set":["CAP_NET_ADMIN"]}}])") +
                            "]");
   EXPECT_EQ(pod.apps[0].capabilities, 1ULL << CAP_NET_ADMIN);
+}
+
+TEST_F(Plan, InsecureOptionLeavesSystemCallsAlone) {
+  options_.disableSeccomp = true;
+  EXPECT_FALSE(plan("[" + app("web") + "]").apps[0].filter);
 }
 
 TEST_F(Plan, InsecureOptionLeavesCapabilitiesAlone) {

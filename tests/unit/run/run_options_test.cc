@@ -123,9 +123,44 @@ TEST(RunOptions, OptionsWithoutAnImageAreForStandardInput) {
 TEST(RunOptions, Networks) {
   EXPECT_EQ(parse({"a.com/x"}).pod.net, "none");
   EXPECT_EQ(parse({"--net=host", "a.com/x"}).pod.net, "host");
-  const std::string hint = "; there are --net=none (only loopback, the default) and --net=host";
-  EXPECT_EQ(refusedWords({"--net", "a.com/x"}), "--net: there is no network 'default'" + hint);
-  EXPECT_EQ(refusedWords({"a.com/x", "--net=br0"}), "--net: there is no network 'br0'" + hint);
+  EXPECT_EQ(parse({"--net", "a.com/x"}).pod.net, "default");
+  EXPECT_EQ(parse({"--net=a", "a.com/x", "--net=b:IP=1.2.3.4"}).pod.net, "a,b:IP=1.2.3.4");
+  EXPECT_EQ(refusedWords({"--net=a,host", "a.com/x"}), "--net: 'host' stands alone");
+  EXPECT_EQ(refusedWords({"--net=a", "--net=a", "a.com/x"}), "--net: network a stands twice");
+  EXPECT_EQ(refusedWords({"--net=a/b", "a.com/x"}), "--net: 'a/b' is not the name of a network");
+  EXPECT_EQ(refusedWords({"--net=a:b", "a.com/x"}),
+            "--net: 'b' of network a is not KEY=VALUE; write --net=NAME:KEY=VALUE;KEY=VALUE");
+}
+
+TEST(RunOptions, Ports) {
+  const PodOptions pod =
+      parse({"--net", "--port=www:8080", "--port=dns:127.0.0.1:53", "a.com/x"}).pod;
+  ASSERT_EQ(pod.ports.size(), 2U);
+  EXPECT_EQ(pod.ports[0].name.str(), "www");
+  EXPECT_EQ(pod.ports[0].hostPort, 8080);
+  EXPECT_EQ(pod.ports[1].hostIp, "127.0.0.1");
+  EXPECT_EQ(refusedWords({"--port=www:80", "a.com/x"}),
+            "--port: with --net=none nothing leads to the pod's ports; use a network: "
+            "--net=default");
+  EXPECT_EQ(refusedWords({"--net", "--port=www", "a.com/x"}), "--port: 'www' is not NAME:HOSTPORT");
+}
+
+TEST(RunOptions, NamesAndServers) {
+  const PodOptions pod = parse({"--dns=10.0.0.1,10.0.0.2", "--dns-search=a.b", "--hosts-entry",
+                                "10.0.0.3=db", "a.com/x"})
+                             .pod;
+  EXPECT_EQ(pod.dnsResolv, "stage0");
+  EXPECT_EQ(pod.dnsHosts, "stage0");
+  EXPECT_EQ(pod.dnsServers, (Words{"10.0.0.1", "10.0.0.2"}));
+  EXPECT_EQ(parse({"--dns=host", "a.com/x"}).pod.dnsResolv, "host");
+  EXPECT_EQ(refusedWords({"--dns=host", "--dns=10.0.0.1", "a.com/x"}),
+            "--dns=host and other settings of DNS exclude each other");
+  EXPECT_EQ(refusedWords({"--dns=nowhere", "a.com/x"}),
+            "--dns: 'nowhere' is no address; give addresses of servers, host or none");
+  EXPECT_EQ(refusedWords({"--dns-search=a b", "a.com/x"}), "--dns-search: 'a b' is no name");
+  EXPECT_EQ(refusedWords({"--hosts-entry=db", "a.com/x"}),
+            "--hosts-entry: 'db' is not ADDRESS=NAME; write ADDRESS=NAME, or host for the host's "
+            "/etc/hosts");
 }
 
 TEST(RunOptions, Refusals) {

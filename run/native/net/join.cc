@@ -1,0 +1,143 @@
+#include "run/native/net/join.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/fs.h"
+#include "core/base/log.h"
+#include "core/base/strings.h"
+#include "run/first_error.h"
+#include "run/native/net/stand_in.h"
+
+namespace actool::run::native {
+namespace {
+
+// What a plugin of the chain gets as its input.
+Json pluginInput(const Network& network, const Json& plugin, const Json& previous) {
+  Json input = plugin;
+  input["name"] = network.name;
+  input["cniVersion"] = network.cniVersion;
+  if (!previous.is_null()) input["prevResult"] = previous;
+  return input;
+}
+
+void joinOne(JoinedNetwork& joined, const Uuid& pod, const Plugins& plugins,
+             const std::string& netns) {
+  const Network& network = joined.network;
+  const PluginCall call{"ADD", pod.str(), netns, joined.interface, network.args};
+  for (const Json& plugin : network.plugins) {
+    const Json result = plugins.run(call, pluginInput(network, plugin, joined.result));
+    if (!result.is_object()) {
+      throw Error("network plugin " + stringMember(plugin, "type") + ": it gave no result");
+    }
+    joined.result = result;
+  }
+}
+
+void leaveOne(const JoinedNetwork& joined, const Uuid& pod, const Plugins& plugins,
+              const std::string& netns, FirstError& errors) {
+  const Network& network = joined.network;
+  const PluginCall call{"DEL", pod.str(), netns, joined.interface, network.args};
+  for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
+    errors.attempt([&] {
+      withContext("leaving network " + network.name,
+                  [&] { plugins.run(call, pluginInput(network, *plugin, joined.result)); });
+    });
+  }
+}
+
+void addWords(const Json& dns, const char* key, std::vector<std::string>& words) {
+  if (!dns.contains(key) || !dns[key].is_array()) return;
+  for (const Json& word : dns[key]) {
+    // One line each: what has a newline or a blank in it is none of these.
+    if (!word.is_string() ||
+        word.get<std::string>().find_first_of(" \t\r\n") != std::string::npos) {
+      continue;
+    }
+    words.push_back(word.get<std::string>());
+  }
+}
+
+}  // namespace
+
+std::string resolvConf(const std::vector<JoinedNetwork>& networks) {
+  std::vector<std::string> servers;
+  std::vector<std::string> search;
+  std::vector<std::string> options;
+  std::vector<std::string> domain;
+  for (const JoinedNetwork& joined : networks) {
+    if (!joined.result.is_object() || !joined.result.contains("dns")) continue;
+    const Json& dns = joined.result["dns"];
+    addWords(dns, "nameservers", servers);
+    addWords(dns, "search", search);
+    addWords(dns, "options", options);
+    if (dns.contains("domain"))
+      addWords({{"domain", Json::array({dns["domain"]})}}, "domain", domain);
+  }
+  if (servers.empty()) return {};
+  std::string text;
+  for (const std::string& server : servers)
+    text += "nameserver " + server + "\n";
+  if (!domain.empty() && !domain[0].empty()) text += "domain " + domain[0] + "\n";
+  if (!search.empty()) text += "search " + join(search, " ") + "\n";
+  if (!options.empty()) text += "options " + join(options, " ") + "\n";
+  return text;
+}
+
+void joinNetworks(const PodLayout& layout, const Uuid& pod, const std::vector<Network>& networks,
+                  const Plugins& plugins, const std::string& netns) {
+  std::vector<JoinedNetwork> joined;
+  for (std::size_t i = 0; i < networks.size(); ++i)
+    joined.push_back({networks[i], "eth" + std::to_string(i), Json()});
+  // Before anything is done that they would be needed to undo.
+  for (const Network& network : networks) {
+    withContext("joining network " + network.name, [&] {
+      for (const Json& plugin : network.plugins)
+        plugins.require(plugin);
+    });
+  }
+  writeNetState(layout, joined);
+  try {
+    for (JoinedNetwork& one : joined)
+      withContext("joining network " + one.network.name,
+                  [&] { joinOne(one, pod, plugins, netns); });
+  } catch (const Error&) {
+    writeNetState(layout, joined);
+    try {
+      leaveNetworks(layout, pod, plugins, netns);
+    } catch (const Error& error) {
+      log::debug("{}", error.what());  // the first failure is what counts; gc tries again
+    }
+    throw;
+  }
+  writeNetState(layout, joined);
+  const std::string resolv = resolvConf(joined);
+  if (resolv.empty()) return;
+  makeDirs(layout.stage1Rootfs() / "etc");
+  writeFilePlain(layout.stage1Rootfs() / "etc/rkt-resolv.conf", resolv);
+}
+
+void leaveNetworks(const PodLayout& layout, const Uuid& pod, const Plugins& plugins,
+                   const std::string& netns) {
+  const std::vector<JoinedNetwork> networks = readNetState(layout);
+  if (networks.empty()) return;
+  UniqueFd standIn;
+  std::string place = netns;
+  if (place.empty()) {
+    standIn = makeStandIn(networks);
+    place = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(standIn.get());
+  }
+  FirstError errors;
+  for (auto joined = networks.rbegin(); joined != networks.rend(); ++joined)
+    leaveOne(*joined, pod, plugins, place, errors);
+  errors.rethrow();
+  if (::unlink(layout.netInfo().c_str()) != 0 && errno != ENOENT) {
+    throwErrno("removing " + layout.netInfo().string());
+  }
+}
+
+}  // namespace actool::run::native

@@ -1,0 +1,30 @@
+// Puts a pod into its networks and takes it out again.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/uuid.h"
+#include "run/native/net/net_state.h"
+#include "run/native/net/plugin.h"
+#include "run/pod_layout.h"
+
+namespace actool::run::native {
+
+// Runs the plugins of the networks, in order, for the network namespace at the path `netns`. What
+// is about to be done is noted in the pod's net-info.json before it is. When something fails, what
+// was done is undone. Writes the stage1's etc/rkt-resolv.conf when a plugin names DNS servers.
+void joinNetworks(const PodLayout& layout, const Uuid& pod, const std::vector<Network>& networks,
+                  const Plugins& plugins, const std::string& netns);
+
+// Runs the plugins to undo it, in reverse, and removes net-info.json when all has gone well. An
+// empty `netns`: the namespace is gone; one that looks like it is made for the plugins, which take
+// the addresses that they are to forget from the pod's interfaces. Goes on after failures, and
+// throws the first.
+void leaveNetworks(const PodLayout& layout, const Uuid& pod, const Plugins& plugins,
+                   const std::string& netns);
+
+// The text of a resolv.conf for the "dns" of results; empty when they name no server.
+std::string resolvConf(const std::vector<JoinedNetwork>& networks);
+
+}  // namespace actool::run::native

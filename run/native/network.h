@@ -1,0 +1,30 @@
+// The network namespace of a pod that is in networks: made, joined to them, and left, with the help
+// of another program (net/net_main.cc).
+#pragma once
+
+#include "core/base/fd.h"
+#include "run/native/options.h"
+#include "run/pod_layout.h"
+
+namespace actool::run::native {
+
+class PodNetwork {
+ public:
+  // When the options name networks: this process, which has to be single-threaded, is in the pod's
+  // new network namespace afterwards. Throws what the helper said.
+  explicit PodNetwork(const RunOptions& options);
+
+  bool contained() const { return bool(own_); }
+  // Undoes it once the pod has ended. A failure is a warning: gc tries again.
+  void leave();
+
+ private:
+  const RunOptions& options_;
+  UniqueFd host_;
+  UniqueFd own_;
+};
+
+// For gc: undoes what a pod that was killed has left.
+void leaveNetworksOf(const PodLayout& layout, const Uuid& pod, const std::string& localConfig);
+
+}  // namespace actool::run::native
