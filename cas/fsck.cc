@@ -94,7 +94,8 @@ std::optional<StoredImage> inIndex(const StoreReader& reader, const Index& index
 std::vector<std::string> foreignFiles(const StoreLayout& layout) {
   static const std::unordered_set<std::string> kOurs = {
       "version", "lock",   "blobs",    "images",  "trees",      "ingest",     "index",
-      "pods",    "leases", "fetching", "bundles", "quarantine", "namespaces", "tmp"};
+      "pods",    "leases", "fetching", "bundles", "quarantine", "namespaces", "tmp",
+      "seed"};
   // And what rotation makes of the audit log.
   const auto isLog = [](const std::string& name) { return name.starts_with("audit.log"); };
   static const std::unordered_set<std::string> kOfANamespace = {"images", "pods", "leases",

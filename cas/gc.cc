@@ -7,7 +7,7 @@
 #include "cas/care.h"
 #include "cas/gc_quota.h"
 #include "cas/ingest_slot.h"
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
 
@@ -120,7 +120,8 @@ class Collector {
       const Path dir = layout_.ingestDir() / entry;
       const auto lock = tryLockSlot(dir);
       if (!lock) continue;
-      const auto data = look(dir / "data");
+      auto data = look(dir / "data");
+      if (!data) data = look(dir / "pieces");
       const auto state = data ? data : look(dir);
       if (!state || !(state->old || isDisposableSlot(entry))) continue;
       note("transfer", dir, data ? data->bytes : 0, report_.ingests);

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 #include "core/base/lock.h"
 #include "core/base/strings.h"
 #include "core/schema/semver.h"

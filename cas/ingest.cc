@@ -13,6 +13,7 @@
 #include "cas/inflate.h"
 #include "cas/person.h"
 #include "cas/render_store.h"
+#include "cas/staged_input.h"
 #include "cas/verified.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -191,6 +192,7 @@ StoredImage Ingest::admit(const IngestRequest& request, const IngestCallbacks& c
     if (verified) {
       if (auto known = reuse(request)) return std::move(*known);
     }
+    if (!request.staged) slot.endStaged();
     return receive(request, callbacks, slot, keepable ? slot.dataSize() : 0);
   });
   makeMountable(layout_, image.id);
@@ -286,25 +288,70 @@ std::optional<StoredImage> Ingest::share(const IngestRequest& request, const Nam
   return image;
 }
 
-StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks& callbacks,
-                            const IngestSlot& slot, std::uint64_t resumed) const {
+PipelineResult Ingest::pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
+                                  const IngestSlot& slot, std::uint64_t resumed,
+                                  trust::VerifySession* session) const {
   const int truncate = resumed == 0 ? O_TRUNC : 0;
   const UniqueFd data = openFile(slot.data().string(), O_RDWR | O_CREAT | truncate, 0644);
   callbacks.onOffset(resumed);
+  return runPipeline(PipelineJob{.input = request.input,
+                                 .inputName = request.inputName,
+                                 .data = data.get(),
+                                 .dataName = slot.data().string(),
+                                 .resumed = resumed,
+                                 .tar = slot.tar(),
+                                 .session = session,
+                                 .size = request.size,
+                                 .limits = limits_,
+                                 .interruptFd = request.interruptFd,
+                                 .onProgress = callbacks.onProgress});
+}
 
+// The bytes come into the file behind the back of the pipeline, which then finds all of them there.
+// A transport that could still write would change them after they were verified: in that case what
+// is verified is a copy.
+PipelineResult Ingest::stagedPipeline(const IngestRequest& request,
+                                      const IngestCallbacks& callbacks, const IngestSlot& slot,
+                                      trust::VerifySession* session) const {
+  slot.beginStaged();
+  callbacks.onOffset(0);
+  const std::uint64_t size = receiveStaged(request.input, slot.staged(), request.interruptFd,
+                                           [&](std::uint64_t bytes) { slot.notePrefix(bytes); });
+  UniqueFd staged = openFile(slot.staged().string(), O_RDONLY);
+  if (lookOf(staged.get(), slot.staged().string()).size != size) {
+    throw Error(
+        fmt::format("{} has not the {} bytes that were announced", slot.staged().string(), size));
+  }
+  PipelineJob job{.input = staged.get(),
+                  .inputName = slot.staged().string(),
+                  .data = staged.get(),
+                  .dataName = slot.data().string(),
+                  .resumed = size,
+                  .tar = slot.tar(),
+                  .session = session,
+                  .size = request.size,
+                  .limits = limits_,
+                  .interruptFd = request.interruptFd,
+                  .onProgress = callbacks.onProgress};
+  UniqueFd copy;
+  if (hasNoWriter(staged.get())) {
+    std::filesystem::rename(slot.staged(), slot.data());
+  } else {
+    log::debug("{} may still be written to: it is copied", slot.staged().string());
+    copy = openFile(slot.data().string(), O_RDWR | O_CREAT | O_TRUNC, 0644);
+    job.data = copy.get();
+    job.resumed = 0;
+  }
+  return runPipeline(job);
+}
+
+StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks& callbacks,
+                            const IngestSlot& slot, std::uint64_t resumed) const {
   std::unique_ptr<trust::VerifySession> session;
   if (request.signature && !request.insecure) session = verifier_->begin(*request.signature);
-  const PipelineResult result = runPipeline(PipelineJob{.input = request.input,
-                                                        .inputName = request.inputName,
-                                                        .data = data.get(),
-                                                        .dataName = slot.data().string(),
-                                                        .resumed = resumed,
-                                                        .tar = slot.tar(),
-                                                        .session = session.get(),
-                                                        .size = request.size,
-                                                        .limits = limits_,
-                                                        .interruptFd = request.interruptFd,
-                                                        .onProgress = callbacks.onProgress});
+  const PipelineResult result = request.staged
+                                    ? stagedPipeline(request, callbacks, slot, session.get())
+                                    : pipelineOf(request, callbacks, slot, resumed, session.get());
   std::optional<trust::TrustDecision> decision;
   const schema::ImageManifest& manifest = result.summary.manifest;
   if (session) {

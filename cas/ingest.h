@@ -32,6 +32,8 @@ struct IngestRequest {
   std::optional<std::chrono::seconds> maxAge;
   std::optional<std::uint64_t> size;
   bool resume = false;  // continue what an earlier one left, and keep what came
+  // `input` is a Unix socket over which a descriptor is sent (staged_input.h).
+  bool staged = false;
   int input = -1;
   std::string inputName;  // for messages
   int interruptFd = -1;
@@ -40,7 +42,8 @@ struct IngestRequest {
 struct IngestCallbacks {
   // Another process fetches the same bytes and has so many of them. Called while waiting.
   std::function<void(std::uint64_t)> onWaiting;
-  // The input has to start at this offset. Called once, unless the image is there already.
+  // The input has to start at this offset. Called once, unless the image is there already. Of
+  // `staged` bytes: so many are said to be right at the beginning.
   std::function<void(std::uint64_t)> onOffset;
   std::function<void(std::uint64_t)> onProgress;
 };
@@ -70,6 +73,11 @@ class Ingest {
                                    const trust::TrustDecision& decision) const;
   StoredImage receive(const IngestRequest& request, const IngestCallbacks& callbacks,
                       const IngestSlot& slot, std::uint64_t resumed) const;
+  PipelineResult pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
+                            const IngestSlot& slot, std::uint64_t resumed,
+                            trust::VerifySession* session) const;
+  PipelineResult stagedPipeline(const IngestRequest& request, const IngestCallbacks& callbacks,
+                                const IngestSlot& slot, trust::VerifySession* session) const;
   StoredImage commit(const IngestRequest& request, const PipelineResult& result,
                      const std::optional<trust::TrustDecision>& decision,
                      const IngestSlot& slot) const;

@@ -30,6 +30,7 @@ struct IngestOptions {
   std::optional<std::uint64_t> maxAge;
   std::optional<std::uint64_t> size;
   bool resume = false;
+  bool staged = false;
   bool waitProgress = false;
   std::string file;
   LimitOptions limits;
@@ -62,6 +63,7 @@ IngestRequest makeRequest(const IngestOptions& options, const cli::Globals& glob
   if (options.maxAge) request.maxAge = std::chrono::seconds(*options.maxAge);
   request.size = options.size;
   request.resume = options.resume;
+  request.staged = options.staged;
   return request;
 }
 
@@ -115,6 +117,7 @@ void printImage(const StoredImage& image, const IngestRequest& request,
 
 int ingest(const IngestOptions& options, const cli::Globals& globals) {
   IngestRequest request = makeRequest(options, globals);
+  if (options.staged && !options.resume) throw UsageError("--staged goes with --resume");
   UniqueFd file;
   if (options.file.empty()) {
     request.input = STDIN_FILENO;
@@ -186,6 +189,9 @@ cli::Subcommand ingestSubcommand() {
         app.add("--max-age", options->maxAge, "seconds for which the source is fresh");
         app.add("--size", options->size, "bytes as distributed; others are refused");
         app.flag("--resume", options->resume, "speak the protocol of transports");
+        app.flag("--staged", options->staged,
+                 "standard input is a Unix socket; the bytes go into a file whose descriptor is "
+                 "sent over it");
         app.flag("--wait-progress", options->waitProgress,
                  "show the progress of another ingest of the same image that is waited for; with "
                  "--resume as records");

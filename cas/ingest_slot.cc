@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "cas/pipeline.h"
 #include "core/base/error.h"
+#include "core/base/strings.h"
 #include "core/base/uuid.h"
 
 namespace actool::cas {
@@ -16,6 +19,7 @@ namespace {
 
 // flock(2) can't wait for a descriptor as well, so waiting is by looking again.
 constexpr int kPollMilliseconds = 100;
+constexpr std::size_t kMostPrefixBytes = 64;
 
 constexpr std::string_view kUnique = "unsigned-";
 constexpr std::string_view kRemoved = "removed-";
@@ -83,6 +87,28 @@ IngestSlot IngestSlot::acquire(const StoreLayout& layout, const std::string& key
 
 std::uint64_t IngestSlot::dataSize() const {
   return sizeOf(data());
+}
+
+void IngestSlot::beginStaged() const {
+  if (!actool::exists(data())) return;
+  std::filesystem::rename(data(), staged());
+}
+
+void IngestSlot::endStaged() const {
+  if (!actool::exists(staged())) return;
+  const auto text = tryReadFile(prefix(), kMostPrefixBytes);
+  const std::uint64_t known = text ? parseUint(trim(*text)).value_or(0) : 0;
+  const std::uint64_t there = std::min(known, sizeOf(staged()));
+  if (::truncate(staged().c_str(), static_cast<off_t>(there)) != 0) {
+    throwErrno("cutting " + staged().string());
+  }
+  std::filesystem::rename(staged(), data());
+  removeTree(prefix());
+}
+
+void IngestSlot::notePrefix(std::uint64_t bytes) const {
+  // Whoever reads a cut one starts from less.
+  writeFilePlain(prefix(), fmt::to_string(bytes));
 }
 
 void IngestSlot::dropTar() const {

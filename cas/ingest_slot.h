@@ -35,6 +35,14 @@ class IngestSlot {
 
   // The file as distributed, as far as it came.
   Path data() const { return dir_ / "data"; }
+  // The same file while its pieces come in any order, with holes; never beside data().
+  Path staged() const { return dir_ / "pieces"; }
+  // Makes of data() or what is there the file staged(), with all that came.
+  void beginStaged() const;
+  // Makes of staged(), if that is there, the file data(): as far as notePrefix() said.
+  void endStaged() const;
+  // So many bytes at the beginning of staged() are known to be right.
+  void notePrefix(std::uint64_t bytes) const;
   // The tar inflated from it; always made anew.
   Path tar() const { return dir_ / "tar"; }
   // Bytes of data() that are there.
@@ -45,6 +53,8 @@ class IngestSlot {
 
  private:
   IngestSlot(Path dir, FileLock lock) : dir_(std::move(dir)), lock_(std::move(lock)) {}
+
+  Path prefix() const { return dir_ / "prefix"; }
 
   Path dir_;
   FileLock lock_;

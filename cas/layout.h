@@ -17,7 +17,7 @@
 //   <dir>/trees/<key>/{erofs,devices}      the same tree to be mounted: EROFS metadata over tars
 //   <dir>/trees/<key>/verified             when these were last found good
 //   <dir>/ingest/<key>/{lock,data,...}     what is being fetched; never visible by any name
-//   <dir>/leases/...                       cas/lease.h
+//   <dir>/leases/...                       cas/layout/lease.h
 //   <dir>/bundles/...                      cas/bundle/scratch.h
 //   <dir>/index/                           RocksDB
 //   <dir>/audit.log                        cas/layout/audit.h

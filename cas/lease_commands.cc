@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cas/image_commands.h"
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 #include "cas/store.h"
 #include "core/base/clock.h"
 #include "core/base/duration.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cas/care.h"
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"

@@ -4,7 +4,7 @@
 set(ACTOOL_PAGES
   actool-discover actool-fetch actool-trust actool-verify actool-image actool-build actool-bundle
   actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
-  actool-rm actool-gc actool-torrent actool-mirror
+  actool-rm actool-gc actool-seed actool-torrent actool-mirror
   actool-prepare actool-run-prepared actool-enter actool-export actool-config actool-app
   actool-attach actool-logs)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
@@ -29,7 +29,8 @@ endif()
 install(FILES share/actool.bash-completion
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME actool)
 install(FILES share/actool-gc.service share/actool-gc.timer share/actool-mirror@.service
-              share/actool-mirror@.timer DESTINATION lib/systemd/system)
+              share/actool-mirror@.timer
+              share/actool-seed.service DESTINATION lib/systemd/system)
 install(DIRECTORY share/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -24,6 +24,7 @@
 #include "fetch/graph.h"
 #include "fetch/process_ingest.h"
 #include "fetch/process_siblings.h"
+#include "fetch/process_swarm.h"
 #include "fetch/raw_download.h"
 
 namespace actool::fetch {
@@ -31,8 +32,10 @@ namespace {
 
 constexpr const char* kDetails =
     "Brings images and what they depend on into the store. An IMAGE is a name with labels\n"
-    "(example.com/web:1.2.0), an http(s):// URL, a local ACI file or file:// URL, or the ID of an\n"
-    "image that the store has. Without one, records or images are read from standard input, one a\n"
+    "(example.com/web:1.2.0), an http(s):// URL, a local ACI file or file:// URL, a magnet link, "
+    "a\n"
+    "torrent file or its URL, or the ID of an image that the store has. Without one, records or "
+    "images are read from standard input, one a\n"
     "line, as `actool discover` writes them.\n"
     "\n"
     "Each image comes with a detached signature: of a name the one that its page announces, else\n"
@@ -49,7 +52,8 @@ constexpr const char* kDetails =
     "Example:\n"
     "  actool fetch example.com/web:1.2.0\n"
     "  actool discover example.com/web:1.2.0 | actool fetch | actool run\n"
-    "  actool fetch ./web.aci --signature /media/web.aci.asc";
+    "  actool fetch ./web.aci --signature /media/web.aci.asc\n"
+    "  actool fetch --peer 192.0.2.7:6881 ./web.aci.torrent";
 
 constexpr std::uint64_t kDefaultRawBytes = 4 << 20;  // what a keyring may have
 
@@ -61,6 +65,14 @@ struct Arguments {
   bool storeOnly = false;
   bool noStore = false;
   bool noDependencies = false;
+  std::string transport = "auto";
+  std::string dht;
+  std::vector<std::string> dhtNodes;
+  std::vector<std::string> peers;
+  std::vector<std::string> trackers;
+  std::string uploadLimit;
+  std::string downloadLimit;
+  std::string patience;
   std::string raw;
   std::string maxBytes;
   std::optional<cli::Format> format;
@@ -226,6 +238,25 @@ std::optional<FileLock> announceFetch(const Path& store) {
   return std::nullopt;
 }
 
+// How swarms are joined, as actool-p2p takes it.
+SwarmWords swarmWords(const Arguments& arguments) {
+  SwarmWords words;
+  const auto pass = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) words.push_back(fmt::format("--{}={}", name, value));
+  };
+  pass("dht", arguments.dht);
+  for (const std::string& node : arguments.dhtNodes)
+    pass("dht-node", node);
+  for (const std::string& peer : arguments.peers)
+    pass("peer", peer);
+  for (const std::string& tracker : arguments.trackers)
+    pass("tracker", tracker);
+  pass("upload-limit", arguments.uploadLimit);
+  pass("download-limit", arguments.downloadLimit);
+  pass("patience", arguments.patience);
+  return words;
+}
+
 int runFetch(const Arguments& arguments, const cli::Globals& globals,
              const cli::Options& commandLine) {
   FetchOptions options;
@@ -235,6 +266,7 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals,
   options.requireSignature = !globals.insecure.image;
   options.trustKeysFromHttps = globals.trustKeysFromHttps;
   options.limits.maxBytes = maxBytesOf(arguments);
+  options.transport = parseTransport(arguments.transport);
   const std::vector<Request> requests = requestsOf(arguments, commandLine);
 
   const auto running = announceFetch(globals.dir);
@@ -243,10 +275,11 @@ int runFetch(const Arguments& arguments, const cli::Globals& globals,
   ProcessStoreQuery store(siblings);
   ProcessDiscoverer discoverer(siblings);
   ProcessKeyTruster truster(siblings);
+  ProcessSwarmClient swarm(siblings, swarmWords(arguments));
   const Fetcher fetcher(
       {ingest, store, discoverer, truster,
        [&](const std::string& label) { return makeProgress(globals.progress, label); },
-       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }},
+       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }, swarm},
       options);
 
   const GraphLimits limits;
@@ -289,6 +322,26 @@ std::function<int()> setup(cli::Options& app, cli::Globals& globals) {
       .excludes(storeOnly);
   storeOnly.excludes(policy);
   app.flag("--nodeps", arguments->noDependencies, "leave the dependencies of images alone");
+  app.add("--transport", arguments->transport,
+          "auto: a swarm where one is announced, with the web's place as one of its sources; "
+          "https: the web alone; torrent: swarms alone (default auto)")
+      .typeName("TRANSPORT");
+  app.add("--dht", arguments->dht, "find peers of swarms without tracker: public, private, off")
+      .typeName("MODE");
+  app.add("--dht-node", arguments->dhtNodes, "node of the DHT to start from")
+      .typeName("HOST:PORT")
+      .oneValueEach();
+  app.add("--peer", arguments->peers, "peer to ask in swarms").typeName("HOST:PORT").oneValueEach();
+  app.add("--tracker", arguments->trackers, "tracker to ask for peers of swarms")
+      .typeName("URL")
+      .oneValueEach();
+  app.add("--upload-limit", arguments->uploadLimit, "bytes a second given to a swarm")
+      .typeName("SIZE");
+  app.add("--download-limit", arguments->downloadLimit, "bytes a second taken from a swarm")
+      .typeName("SIZE");
+  app.add("--patience", arguments->patience,
+          "seconds without a byte after which a swarm is given up (default 60)")
+      .typeName("SECONDS");
   app.add("--max-bytes", arguments->maxBytes,
           "refuse an image of more bytes as distributed (default: the store's "
           "limit; 4MiB with --raw)")

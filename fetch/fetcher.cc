@@ -9,6 +9,7 @@
 #include "core/cli/sibling_tool.h"
 #include "core/schema/semver.h"
 #include "fetch/signature.h"
+#include "fetch/torrent_place.h"
 
 namespace actool::fetch {
 namespace {
@@ -99,6 +100,7 @@ record::Image Fetcher::fetch(const Request& request, net::HttpClient& http) cons
           },
           [&](const record::FileArg& file) { return fetchFile(request, file.path, http); },
           [&](const record::UrlArg& url) { return fetchUrl(request, url.url, http); },
+          [&](const ByTorrent& torrent) { return fetchTorrent(request, torrent.place, http); },
           [&](const record::Image& image) {
             return answer(requireStored(image.id.str()), image.requested);
           },
@@ -157,10 +159,24 @@ std::optional<record::Image> Fetcher::fetchFirst(const Request& request, const B
                                                  const std::vector<record::Endpoint>& endpoints,
                                                  EndpointFailures& failures,
                                                  net::HttpClient& http) const {
+  std::vector<std::string> webSeeds;
+  for (const record::Endpoint& endpoint : endpoints) {
+    if (isWebUrl(endpoint.aci)) webSeeds.push_back(endpoint.aci);
+  }
   for (const record::Endpoint& endpoint : endpoints) {
     try {
-      return answer(fetchEndpoint(request, endpoint, options_.http, http), by.ref);
+      const bool swarm = !isWebUrl(endpoint.aci);
+      return answer(swarm ? fetchSwarm(request, endpoint, webSeeds, http)
+                          : fetchEndpoint(request, endpoint, options_.http, http),
+                    by.ref);
     } catch (const cli::SiblingFailure& failure) {
+      // A swarm that has nobody in it says nothing of another place.
+      const bool nobody =
+          failure.code() == ExitCode::network || failure.code() == ExitCode::notFound;
+      if (nobody && endpoint.mirror.empty()) {
+        failures.add(Error(lastLine(failure.text()), {}, failure.code()));
+        continue;
+      }
       // The bytes came and the store refused them: another place of the same owner does not change
       // that, and the operator should hear of it. A mirror is not the owner.
       if (endpoint.mirror.empty()) throw;
@@ -194,6 +210,84 @@ record::Image Fetcher::fetchUrl(const Request& request, const std::string& url,
   return answer(
       fetchEndpoint(request, {url, signatureUrl(url)}, forTypedUrl(options_.http, url), http),
       std::nullopt);
+}
+
+record::Image Fetcher::fetchTorrent(const Request& request, const std::string& place,
+                                    net::HttpClient& http) const {
+  if (options_.transport == Transport::https) {
+    throw UsageError(
+        fmt::format("{} is a swarm, which --transport=https keeps from joining", printable(place)));
+  }
+  if (options_.policy != PullPolicy::update) {
+    if (const std::optional<Remote> known = outside_.store.remote(place)) {
+      if (auto found = outside_.store.resolve(known->id.str())) return answer(*found, std::nullopt);
+    }
+    if (options_.policy == PullPolicy::never) {
+      throw NotFoundError(fmt::format("no image of {} in the store", printable(place)),
+                          "--pull-policy=never keeps from fetching it");
+    }
+  }
+  IngestRequest ingest = ingestRequest(request, place);
+  SignatureFile signature;
+  if (options_.requireSignature && !request.signature.empty())
+    signature = SignatureFile::given(request.signature, options_.http, http);
+  ingest.signature = signature.path();
+  if (!isWebUrl(place)) return answer(joinSwarm(request, place, ingest, {}), std::nullopt);
+  const TorrentFile torrent = TorrentFile::at(place, forTypedUrl(options_.http, place), http);
+  return answer(joinSwarm(request, torrent.path().string(), ingest, {}), std::nullopt);
+}
+
+record::Image Fetcher::fetchSwarm(const Request& request, const record::Endpoint& endpoint,
+                                  const std::vector<std::string>& webSeeds,
+                                  net::HttpClient& client) const {
+  if (options_.transport == Transport::https) {
+    throw NotFoundError(fmt::format("{} is a swarm, which --transport=https keeps from joining",
+                                    printable(endpoint.aci)));
+  }
+  IngestRequest ingest = ingestRequest(request, endpoint.aci);
+  SignatureFile signature;
+  if (options_.requireSignature && !request.signature.empty()) {
+    signature = SignatureFile::given(request.signature, options_.http, client);
+  } else if (options_.requireSignature && isWebUrl(endpoint.asc)) {
+    signature =
+        SignatureFile::of({*torrentUrlOf(endpoint.aci), endpoint.asc}, options_.http, client);
+  }
+  ingest.signature = signature.path();
+  const TorrentFile torrent = TorrentFile::at(*torrentUrlOf(endpoint.aci), options_.http, client);
+  const bool alone = options_.transport == Transport::torrent;
+  return joinSwarm(request, torrent.path().string(), ingest,
+                   alone ? std::vector<std::string>() : webSeeds);
+}
+
+std::optional<record::Image> Fetcher::trySwarmBeside(const Request& request, const std::string& url,
+                                                     const IngestRequest& ingest,
+                                                     const HttpOptions& http,
+                                                     net::HttpClient& client) const {
+  const bool must = options_.transport == Transport::torrent;
+  if (options_.transport == Transport::https || (!must && !outside_.swarm.available())) {
+    return std::nullopt;
+  }
+  try {
+    const TorrentFile torrent = TorrentFile::at(torrentUrlBeside(url), http, client);
+    return joinSwarm(request, torrent.path().string(), ingest,
+                     must ? std::vector<std::string>() : std::vector<std::string>{url});
+  } catch (const Error& error) {
+    const bool elsewhere = error.code() == ExitCode::network || error.code() == ExitCode::notFound;
+    if (must || !elsewhere) throw;
+    log::debug("{}: no swarm: {}", request.label(), error.what());
+    return std::nullopt;
+  }
+}
+
+record::Image Fetcher::joinSwarm(const Request& request, const std::string& torrent,
+                                 const IngestRequest& ingest,
+                                 const std::vector<std::string>& webSeeds) const {
+  const std::unique_ptr<Progress> progress = outside_.makeProgress(request.label());
+  record::Image image = outside_.swarm.get(
+      torrent, ingest, webSeeds,
+      [&](std::uint64_t done, std::uint64_t total) { progress->update(done, total); });
+  progress->finish();
+  return image;
 }
 
 record::Image Fetcher::fetchFile(const Request& request, const Path& file,
@@ -243,6 +337,8 @@ record::Image Fetcher::fetchEndpoint(const Request& request, const record::Endpo
                                       ? SignatureFile::given(request.signature, http, client)
                                       : SignatureFile::of(endpoint, http, client);
   ingest.signature = signature.path();
+  if (auto image = trySwarmBeside(request, endpoint.aci, ingest, http, client))
+    return std::move(*image);
   const std::string label = request.label();
   TransferResult result = transfer(
       client, outside_.ingest, endpoint.aci, ingest, http, options_.limits,

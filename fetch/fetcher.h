@@ -13,7 +13,9 @@
 #include "fetch/pull_policy.h"
 #include "fetch/request.h"
 #include "fetch/siblings.h"
+#include "fetch/swarm_client.h"
 #include "fetch/transfer.h"
+#include "fetch/transport.h"
 
 namespace actool::fetch {
 
@@ -23,6 +25,7 @@ struct FetchOptions {
   bool requireSignature = true;  // false: --insecure-options=image
   bool trustKeysFromHttps = false;
   TransferLimits limits;
+  Transport transport = Transport::automatic;
 };
 
 // The world outside. Everything is used by several threads; the references outlive the Fetcher.
@@ -33,6 +36,7 @@ struct Outside {
   KeyTruster& truster;
   std::function<std::unique_ptr<Progress>(const std::string& label)> makeProgress;
   Sleep sleep;
+  SwarmClient& swarm;
 };
 
 class Fetcher {
@@ -55,11 +59,25 @@ class Fetcher {
   record::Image fetchUrl(const Request& request, const std::string& url,
                          net::HttpClient& http) const;
   record::Image fetchFile(const Request& request, const Path& file, net::HttpClient& http) const;
+  record::Image fetchTorrent(const Request& request, const std::string& place,
+                             net::HttpClient& http) const;
   record::Image requireStored(const std::string& image) const;
 
   // The image at one place on the web, by policy `update` with as little transfer as possible.
   record::Image fetchEndpoint(const Request& request, const record::Endpoint& endpoint,
                               const HttpOptions& http, net::HttpClient& client) const;
+  // The same for an endpoint that is a swarm. `webSeeds` have the same image.
+  record::Image fetchSwarm(const Request& request, const record::Endpoint& endpoint,
+                           const std::vector<std::string>& webSeeds, net::HttpClient& client) const;
+  // The image at `url` from the swarm that is announced beside it; nothing when there is none that
+  // works and the web will do.
+  std::optional<record::Image> trySwarmBeside(const Request& request, const std::string& url,
+                                              const IngestRequest& ingest, const HttpOptions& http,
+                                              net::HttpClient& client) const;
+  // The one at `url`, by its torrent.
+  record::Image joinSwarm(const Request& request, const std::string& torrent,
+                          const IngestRequest& ingest,
+                          const std::vector<std::string>& webSeeds) const;
   std::optional<record::Image> unchangedAt(const std::string& url, const HttpOptions& http,
                                            net::HttpClient& client) const;
   IngestRequest ingestRequest(const Request& request, const std::string& source) const;

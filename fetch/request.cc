@@ -12,7 +12,15 @@ namespace {
 [[noreturn]] void refuseTransport(std::string_view argument, std::string_view kind) {
   throw UsageError(
       fmt::format("\"{}\": actool-fetch has no transport for {}", printable(argument), kind),
-      "it fetches names, http(s):// URLs and local ACI files");
+      "it fetches names, http(s):// URLs, torrents, magnet links and local ACI files");
+}
+
+constexpr std::string_view kTorrentSuffix = ".torrent";
+
+// Before query and fragment.
+std::string withSuffix(const std::string& url, std::string_view suffix) {
+  const std::size_t end = std::min(url.find_first_of("?#"), url.size());
+  return url.substr(0, end) + std::string(suffix) + url.substr(end);
 }
 
 }  // namespace
@@ -23,6 +31,7 @@ std::string Request::label() const {
                         [](const schema::ImageIdPrefix& id) { return id.str(); },
                         [](const record::FileArg& file) { return printable(file.path.string()); },
                         [](const record::UrlArg& url) { return printable(url.url); },
+                        [](const ByTorrent& torrent) { return printable(torrent.place); },
                         [](const record::Image& image) {
                           return image.requested ? image.requested->str() : image.id.shortForm();
                         },
@@ -37,6 +46,7 @@ std::string Request::key() const {
                      [](const schema::ImageIdPrefix& id) { return "id " + id.str(); },
                      [](const record::FileArg& file) { return "file " + file.path.string(); },
                      [](const record::UrlArg& url) { return "url " + url.url; },
+                     [](const ByTorrent& torrent) { return "torrent " + torrent.place; },
                      [](const record::Image& image) {
                        return "image " + image.id.str() +
                               (image.requested ? " " + image.requested->str() : std::string());
@@ -56,15 +66,16 @@ Request requestFor(const record::ImageArg& argument) {
                         },
                         [](const record::FileArg& file) {
                           if (file.path.extension() == ".torrent")
-                            refuseTransport(file.path.string(), "torrents");
+                            return Request{ByTorrent{file.path.string()}, {}, {}, {}};
                           return Request{file, {}, {}, {}};
                         },
                         [](const record::UrlArg& url) {
-                          if (url.url.ends_with(".torrent")) refuseTransport(url.url, "torrents");
+                          if (url.url.ends_with(".torrent"))
+                            return Request{ByTorrent{url.url}, {}, {}, {}};
                           return Request{url, {}, {}, {}};
                         },
-                        [](const record::TorrentArg& torrent) -> Request {
-                          refuseTransport(torrent.uri, "torrents");
+                        [](const record::TorrentArg& torrent) {
+                          return Request{ByTorrent{torrent.uri}, {}, {}, {}};
                         },
                         [](const record::RegistryArg& registry) -> Request {
                           refuseTransport(registry.reference, "registries");
@@ -102,17 +113,32 @@ std::vector<record::Endpoint> usableEndpoints(const record::Discovered& discover
   }
   std::vector<record::Endpoint> usable;
   for (const record::Endpoint& endpoint : discovered.endpoints) {
-    if (!isWebUrl(endpoint.aci)) continue;
+    const bool web = isWebUrl(endpoint.aci);
+    if (!web && !torrentUrlOf(endpoint.aci)) continue;
     usable.push_back(endpoint);
-    if (endpoint.asc.empty()) usable.back().asc = signatureUrl(endpoint.aci);
+    if (web && endpoint.asc.empty()) usable.back().asc = signatureUrl(endpoint.aci);
   }
   if (usable.empty()) refuseTransport(discovered.endpoints.front().aci, "this kind of URL");
   return usable;
 }
 
 std::string signatureUrl(const std::string& imageUrl) {
-  const std::size_t end = std::min(imageUrl.find_first_of("?#"), imageUrl.size());
-  return imageUrl.substr(0, end) + ".asc" + imageUrl.substr(end);
+  return withSuffix(imageUrl, ".asc");
+}
+
+std::string torrentUrlBeside(const std::string& imageUrl) {
+  return withSuffix(imageUrl, kTorrentSuffix);
+}
+
+std::optional<std::string> torrentUrlOf(std::string_view endpoint) {
+  constexpr std::string_view kWord = "torrent+";
+  if (!endpoint.starts_with(kWord) || !isWebUrl(endpoint.substr(kWord.size()))) {
+    return std::nullopt;
+  }
+  endpoint.remove_prefix(kWord.size());
+  const std::string url(endpoint.substr(0, endpoint.find('#')));
+  const std::string_view path = std::string_view(url).substr(0, url.find('?'));
+  return path.ends_with(kTorrentSuffix) ? url : torrentUrlBeside(url);
 }
 
 }  // namespace actool::fetch

@@ -6,5 +6,8 @@
 namespace actool::p2p {
 
 cli::Subcommand torrentSubcommand();
+cli::Subcommand getSubcommand();
+cli::Subcommand seedSubcommand();
+cli::Subcommand seedStatusSubcommand();
 
 }  // namespace actool::p2p

@@ -7,5 +7,6 @@ int main(int argc, char** argv) {
   return cli::toolMain(argc, argv,
                        {.program = "actool-p2p",
                         .summary = "Images from peer to peer",
-                        .subcommands = {p2p::torrentSubcommand()}});
+                        .subcommands = {p2p::torrentSubcommand(), p2p::getSubcommand(),
+                                        p2p::seedSubcommand(), p2p::seedStatusSubcommand()}});
 }

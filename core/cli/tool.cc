@@ -84,6 +84,8 @@ int describe(const Tool& tool, const Selection& selection, std::string_view what
   for (const Subcommand& subcommand : tool.subcommands) {
     const bool chosen =
         selection.subcommand == &subcommand ||
+        (selection.subcommand != nullptr &&
+         subcommand.name.starts_with(selection.subcommand->name + " ")) ||
         (!selection.group.empty() && subcommand.name.starts_with(selection.group + " "));
     if (!chosen) continue;
     if (what == "--help-words") {
@@ -159,6 +161,31 @@ int runGroup(const Tool& tool, const std::string& group, std::vector<std::string
   return runOne(*selection.subcommand, std::move(all));
 }
 
+// "seed status" beside "seed": the longer name wins when its second word stands after nothing but
+// global options. That word is taken out of `arguments`. Null when there is none.
+const Subcommand* takeSecondWord(const Tool& tool, const Subcommand& first,
+                                 std::vector<std::string>& arguments) {
+  for (const Subcommand& subcommand : tool.subcommands) {
+    if (!subcommand.name.starts_with(first.name + " ")) continue;
+    const std::string word = subcommand.name.substr(first.name.size() + 1);
+    const auto place = std::find(arguments.begin(), arguments.end(), word);
+    if (place == arguments.end()) continue;
+    const std::vector<std::string> before(arguments.begin(), place);
+    if (std::find(before.begin(), before.end(), "--help") != before.end()) continue;
+    try {
+      Globals globals;
+      Options options(usageName(first.name));
+      globals.addTo(options);
+      options.parse(before, usageName(first.name));
+    } catch (const UsageError&) {
+      continue;  // an image or an option's value of that name
+    }
+    arguments.erase(place);
+    return &subcommand;
+  }
+  return nullptr;
+}
+
 int dispatch(int argc, char** argv, const Tool& tool) {
   std::string name = argc > 0 ? Path(argv[0]).filename().string() : tool.program;
   log::setProgram(name);
@@ -172,6 +199,11 @@ int dispatch(int argc, char** argv, const Tool& tool) {
   static const std::set<std::string> kDescriptions{"--help-man", "--help-options", "--help-words"};
   if (arguments.size() == 1 && kDescriptions.contains(arguments[0])) {
     return describe(tool, selection, arguments[0]);
+  }
+  if (selection.subcommand != nullptr) {
+    if (const Subcommand* longer = takeSecondWord(tool, *selection.subcommand, arguments)) {
+      return runOne(*longer, std::move(arguments));
+    }
   }
   if (selection.subcommand != nullptr) return runOne(*selection.subcommand, std::move(arguments));
   return runGroup(tool, selection.group, std::move(arguments));

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "cas/care.h"
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 #include "tests/unit/cas/plain_image.h"
 #include "tests/unit/cas/store_test_support.h"
 

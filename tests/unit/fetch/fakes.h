@@ -157,6 +157,29 @@ class FakeDiscoverer final : public Discoverer {
   }
 };
 
+class FakeSwarm final : public SwarmClient {
+ public:
+  bool there = false;
+  std::optional<Error> failure;
+  struct Call {
+    std::string torrent;  // a magnet link, or the content of the file
+    IngestRequest request;
+    std::vector<std::string> webSeeds;
+  };
+  std::vector<Call> calls;
+
+  bool available() const override { return there; }
+  record::Image get(const std::string& torrent, const IngestRequest& request,
+                    const std::vector<std::string>& webSeeds,
+                    const SwarmProgress& progress) override {
+    const auto content = tryReadFile(torrent, 1 << 20);
+    calls.push_back({content.value_or(torrent), request, webSeeds});
+    progress(1, 2);
+    if (failure) throw cli::SiblingFailure(failure->what(), failure->code());
+    return image('a', "example.com/web");
+  }
+};
+
 class FakeTruster final : public KeyTruster {
  public:
   std::vector<std::string> names;
@@ -180,7 +203,7 @@ struct World {
     const Fetcher fetcher(
         {ingest, store, discoverer, truster,
          [](const std::string& label) { return makeProgress(ProgressMode::none, label); },
-         [this](std::chrono::milliseconds time) { slept.push_back(time); }},
+         [this](std::chrono::milliseconds time) { slept.push_back(time); }, swarm},
         options);
     return fetcher.fetch(request, http);
   }
@@ -194,6 +217,7 @@ struct World {
   FakeStore store;
   FakeDiscoverer discoverer;
   FakeTruster truster;
+  FakeSwarm swarm;
   FetchOptions options;
   std::vector<std::chrono::milliseconds> slept;
 };

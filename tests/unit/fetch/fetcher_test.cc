@@ -411,5 +411,91 @@ TEST_F(MirrorTest, KeysAreAskedOfTheOriginOnly) {
   EXPECT_THAT(world_.truster.names, ElementsAre("example.com/web"));
 }
 
+constexpr const char* kTorrent = "https://example.com/web.aci.torrent";
+
+TEST(FetchSwarmTest, BesideTheWebsPlaceWithItAsSeed) {
+  World world;
+  world.swarm.there = true;
+  world.http.put(kTorrent, "the torrent");
+  EXPECT_EQ(world.fetch(byName("example.com/web")).id, imageId('a'));
+  ASSERT_EQ(world.swarm.calls.size(), 1U);
+  EXPECT_EQ(world.swarm.calls[0].torrent, "the torrent");
+  EXPECT_THAT(world.swarm.calls[0].webSeeds, ElementsAre(World::kAci));
+  EXPECT_EQ(world.swarm.calls[0].request.source, World::kAci);
+  EXPECT_TRUE(world.swarm.calls[0].request.signature.has_value());
+  EXPECT_TRUE(world.ingest.begun.empty());
+}
+
+TEST(FetchSwarmTest, TheWebWillDo) {
+  World none;
+  none.swarm.there = true;  // and no torrent
+  none.fetch(byName("example.com/web"));
+  EXPECT_EQ(none.ingest.begun.size(), 1U);
+
+  World dead;
+  dead.swarm.there = true;
+  dead.swarm.failure = NetworkError("nobody");
+  dead.http.put(kTorrent, "the torrent");
+  dead.fetch(byName("example.com/web"));
+  EXPECT_EQ(dead.ingest.begun.size(), 1U);
+
+  World kept;
+  kept.swarm.there = true;
+  kept.options.transport = Transport::https;
+  kept.http.put(kTorrent, "the torrent");
+  kept.fetch(byName("example.com/web"));
+  EXPECT_TRUE(kept.swarm.calls.empty());
+}
+
+TEST(FetchSwarmTest, WhatTheStoreRefusesIsFinal) {
+  World world;
+  world.swarm.there = true;
+  world.swarm.failure = TrustError("refused");
+  world.http.put(kTorrent, "the torrent");
+  EXPECT_EQ(errorOf(world, byName("example.com/web")).code(), ExitCode::notTrusted);
+  EXPECT_TRUE(world.ingest.begun.empty());
+}
+
+TEST(FetchSwarmTest, SwarmsAlone) {
+  World world;
+  world.swarm.there = true;
+  world.options.transport = Transport::torrent;
+  EXPECT_EQ(errorOf(world, byName("example.com/web")).code(), ExitCode::notFound);
+  world.http.put(kTorrent, "the torrent");
+  world.fetch(byName("example.com/web"));
+  EXPECT_THAT(world.swarm.calls.at(0).webSeeds, IsEmpty());
+  EXPECT_TRUE(world.ingest.begun.empty());
+}
+
+TEST(FetchSwarmTest, EndpointsThatAreSwarms) {
+  World world;
+  world.swarm.there = true;
+  world.discoverer.endpoints = {{"torrent+https://example.com/web.torrent#aci",
+                                 "torrent+https://example.com/web.torrent#aci.asc"},
+                                {World::kAci, World::kAsc}};
+  world.http.put("https://example.com/web.torrent", "announced");
+  world.fetch(byName("example.com/web"));
+  ASSERT_EQ(world.swarm.calls.size(), 1U);
+  EXPECT_EQ(world.swarm.calls[0].torrent, "announced");
+  EXPECT_FALSE(world.swarm.calls[0].request.signature.has_value());  // the torrent's own
+  EXPECT_THAT(world.swarm.calls[0].webSeeds, ElementsAre(World::kAci));
+  world.swarm.failure = NetworkError("nobody");
+  world.fetch(byName("example.com/web"));
+  EXPECT_EQ(world.ingest.begun.size(), 1U);
+}
+
+TEST(FetchSwarmTest, MagnetLinksAndTorrents) {
+  World world;
+  world.fetch(requestFor(record::parseImageArg("magnet:?xt=urn:btih:00")));
+  world.http.put("https://example.com/x.torrent", "from the web");
+  world.fetch(requestFor(record::parseImageArg("https://example.com/x.torrent")));
+  ASSERT_EQ(world.swarm.calls.size(), 2U);
+  EXPECT_EQ(world.swarm.calls[0].torrent, "magnet:?xt=urn:btih:00");
+  EXPECT_EQ(world.swarm.calls[1].torrent, "from the web");
+  world.options.transport = Transport::https;
+  EXPECT_EQ(errorOf(world, requestFor(record::parseImageArg("magnet:?x"))).code(),
+            ExitCode::failure);
+}
+
 }  // namespace
 }  // namespace actool::fetch::test

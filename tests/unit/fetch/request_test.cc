@@ -24,22 +24,29 @@ std::string messageOf(const std::function<void()>& fn) {
 
 TEST(RequestTest, WhatHasNoTransportIsRefused) {
   EXPECT_EQ(
-      messageOf([] { requestFor(record::ImageArg(record::TorrentArg{"magnet:?xt=urn:btih:00"})); }),
-      "\"magnet:?xt=urn:btih:00\": actool-fetch has no transport for torrents; it fetches "
-      "names, http(s):// URLs and local ACI files");
-  EXPECT_EQ(
       messageOf([] { requestFor(record::ImageArg(record::RegistryArg{"docker://busybox"})); }),
       "\"docker://busybox\": actool-fetch has no transport for registries; it fetches "
-      "names, http(s):// URLs and local ACI files");
-  EXPECT_THROW(requestFor(record::ImageArg(record::FileArg{"/web.torrent"})), UsageError);
-  EXPECT_THROW(requestFor(record::ImageArg(record::UrlArg{"https://e.com/web.torrent"})),
-               UsageError);
+      "names, http(s):// URLs, torrents, magnet links and local ACI files");
+}
+
+TEST(RequestTest, Torrents) {
+  for (const char* place : {"magnet:?xt=urn:btih:00", "/web.torrent", "https://e.com/w.torrent"}) {
+    const Request request = requestFor(record::parseImageArg(place));
+    EXPECT_EQ(std::get<ByTorrent>(request.what).place, place);
+    EXPECT_EQ(request.label(), place);
+  }
+  EXPECT_EQ(torrentUrlBeside("https://e.com/w.aci?x=1"), "https://e.com/w.aci.torrent?x=1");
+  EXPECT_EQ(torrentUrlOf("torrent+https://e.com/w.torrent#aci"), "https://e.com/w.torrent");
+  EXPECT_EQ(torrentUrlOf("torrent+https://e.com/w.aci"), "https://e.com/w.aci.torrent");
+  EXPECT_EQ(torrentUrlOf("torrent+https://e.com/w.aci?y"), "https://e.com/w.aci.torrent?y");
+  EXPECT_EQ(torrentUrlOf("https://e.com/w.aci"), std::nullopt);
+  EXPECT_EQ(torrentUrlOf("torrent+file:///etc/x"), std::nullopt);
 }
 
 TEST(RequestTest, EndpointsOfOtherSchemesAreLeftOut) {
   record::Discovered found{schema::AppRef::parse("example.com/web"), {}, {}};
   EXPECT_THROW(usableEndpoints(found), NotFoundError);
-  found.endpoints = {{"torrent+https://e.com/w.torrent", ""}};
+  found.endpoints = {{"hdfs://e.com/w.aci", ""}};
   EXPECT_THROW(usableEndpoints(found), UsageError);
   // A page must not name files of this machine.
   found.endpoints.push_back({"file:///etc/shadow", "file:///etc/shadow.asc"});

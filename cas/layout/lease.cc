@@ -1,4 +1,4 @@
-#include "cas/lease.h"
+#include "cas/layout/lease.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,116 @@
+#include "p2p/control_socket.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+namespace actool::p2p {
+
+namespace {
+
+constexpr std::size_t kMostAnswerBytes = 64 << 20;
+constexpr int kAnswerMilliseconds = 10'000;
+constexpr int kBacklog = 16;
+
+sockaddr_un addressOf(const Path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string text = path.string();
+  if (text.size() >= sizeof address.sun_path) {
+    throw UsageError(fmt::format("{} is too long for a socket", text),
+                     "name a shorter path with --control");
+  }
+  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
+  return address;
+}
+
+UniqueFd makeUnixSocket() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) throwErrno("making a socket");
+  return fd;
+}
+
+// No descriptor when nobody listens.
+UniqueFd connectTo(const Path& path) {
+  const sockaddr_un address = addressOf(path);
+  UniqueFd fd = makeUnixSocket();
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return fd;
+  if (errno == ENOENT || errno == ECONNREFUSED) return {};
+  throwErrno("connecting to " + path.string());
+}
+
+}  // namespace
+
+ControlSocket::ControlSocket(Path path) : path_(std::move(path)) {
+  if (connectTo(path_)) {
+    throw InUseError(fmt::format("a seeder listens at {} already", path_.string()));
+  }
+  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) throwErrno("removing " + path_.string());
+  const sockaddr_un address = addressOf(path_);
+  fd_ = makeUnixSocket();
+  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd_.get(), kBacklog) != 0) {
+    throwErrno("listening at " + path_.string());
+  }
+}
+
+ControlSocket::~ControlSocket() {
+  if (::unlink(path_.c_str()) != 0) log::debug("removing {}: errno {}", path_.string(), errno);
+}
+
+void ControlSocket::answer(const std::function<std::string()>& status) const {
+  for (;;) {
+    const UniqueFd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!client) return;
+    const std::string text = status();
+    const timeval patience{.tv_sec = 1, .tv_usec = 0};
+    ::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    try {
+      writeAll(client.get(), text, path_.string());
+    } catch (const SystemError& error) {
+      log::debug("{}", error.what());
+    }
+  }
+}
+
+Json askSeeder(const Path& path) {
+  const UniqueFd fd = connectTo(path);
+  if (!fd) {
+    throw NotFoundError(fmt::format("no seeder listens at {}", path.string()),
+                        "start one with 'actool seed'");
+  }
+  std::string answer;
+  std::array<std::byte, 64 << 10> buffer;
+  for (;;) {
+    pollfd waiting{fd.get(), POLLIN, 0};
+    if (::poll(&waiting, 1, kAnswerMilliseconds) == 0) {
+      throw Error(fmt::format("the seeder at {} does not answer", path.string()));
+    }
+    const std::size_t got = readSome(fd.get(), buffer, path.string());
+    if (got == 0) break;
+    answer.append(reinterpret_cast<const char*>(buffer.data()), got);
+    if (answer.size() > kMostAnswerBytes) throw Error("the seeder's answer does not end");
+  }
+  return parseJson(answer, "the seeder's answer", {.bytes = kMostAnswerBytes});
+}
+
+Path seederDir(const Path& store) {
+  Path inStore = store / "seed";
+  if (::access(store.c_str(), W_OK) == 0 || errno == ENOENT) return inStore;
+  // Made by somebody for the seeder's user.
+  if (::access(inStore.c_str(), W_OK) == 0) return inStore;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  return runtime == nullptr ? Path() : Path(runtime) / "actool-seed";
+}
+
+}  // namespace actool::p2p
