@@ -93,9 +93,8 @@ std::optional<StoredImage> inIndex(const StoreReader& reader, const Index& index
 // What has no name that this store gives, right below it and among images and blobs.
 std::vector<std::string> foreignFiles(const StoreLayout& layout) {
   static const std::unordered_set<std::string> kOurs = {
-      "version", "lock",   "blobs",    "images",  "trees",      "ingest",     "index",
-      "pods",    "leases", "fetching", "bundles", "quarantine", "namespaces", "tmp",
-      "seed"};
+      "version", "lock",     "blobs",   "images",     "trees",      "ingest", "index", "pods",
+      "leases",  "fetching", "bundles", "quarantine", "namespaces", "tmp",    "seed"};
   // And what rotation makes of the audit log.
   const auto isLog = [](const std::string& name) { return name.starts_with("audit.log"); };
   static const std::unordered_set<std::string> kOfANamespace = {"images", "pods", "leases",

@@ -33,6 +33,8 @@ record::Image ProcessSwarmClient::get(const std::string& torrent, const IngestRe
   std::vector<std::string> args{"get"};
   for (std::string& arg : request.arguments())
     args.push_back(std::move(arg));
+  // By whom the bytes come is said by actool-p2p.
+  std::erase_if(args, [](const std::string& arg) { return arg.starts_with("--via="); });
   for (const std::string& url : webSeeds)
     args.push_back("--web-seed=" + url);
   args.insert(args.end(), words_.begin(), words_.end());

@@ -194,7 +194,8 @@ cli::Subcommand seedSubcommand() {
         app.flag("--no-sandbox", options->noSandbox, "no Landlock and seccomp");
         addSessionOptions(app, options->session);
         return [options, &globals] {
-          runSeedService(cas::StoreLayout(globals.dir, globals.ns), serviceOptions(*options, globals));
+          runSeedService(cas::StoreLayout(globals.dir, globals.ns),
+                         serviceOptions(*options, globals));
           return 0;
         };
       }};

@@ -106,6 +106,7 @@ class Getter {
                        "name the signature with --signature");
     }
     arguments.push_back(fmt::format("--size={}", torrent_->imageSize));
+    arguments.emplace_back("--via=actool-p2p:torrent");
     ingest_.emplace(siblings_, arguments);
     if (ingest_->image()) return;
     UniqueFd writable = ingest_->takeFile();

@@ -44,9 +44,12 @@ StagedIngest::StagedIngest(const cli::Siblings& siblings, const std::vector<std:
   output_ = std::move(out.read);
   theirs.reset();
   out.write.reset();
-  const std::string line = nextLine();
-  const Json answer = parseJson(line, "the answer of actool-image ingest");
-  const std::string kind = stringMember(answer, "kind");
+  std::string line;
+  std::string kind;
+  do {
+    line = nextLine();
+    kind = stringMember(parseJson(line, "the answer of actool-image ingest"), "kind");
+  } while (kind == "waiting");  // another process brings the same image
   if (kind == "image") {
     image_ = line;
   } else if (kind == "ingest") {

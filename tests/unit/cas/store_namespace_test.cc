@@ -6,8 +6,8 @@
 #include <chrono>
 
 #include "cas/care.h"
-#include "cas/layout/stamp.h"
 #include "cas/layout/lease.h"
+#include "cas/layout/stamp.h"
 #include "cas/render_store.h"
 #include "tests/unit/cas/store_test_support.h"
 
