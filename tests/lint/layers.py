@@ -39,9 +39,9 @@ HEAVY = {
     r"gumbo\.h": {"discovery"},
     r"libtorrent/": {"p2p", "tests"},
     r"openssl/": {"core/base", "cas", "run/metadata", "tests"},
-    r"microhttpd\.h": {"run/metadata"},
+    r"microhttpd\.h": {"p2p", "run/metadata"},
     r"sys/capability\.h": {"run/native"},
-    r"seccomp\.h": {"run/native"},
+    r"seccomp\.h": {"p2p", "run/native"},
     r"CLI/": {"core/cli", "run", "main"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
