@@ -41,6 +41,7 @@ Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) 
           .dnsResolv = pod.dnsResolv,
           .dnsHosts = pod.dnsHosts,
           .ipc = pod.ipc,
+          .ociRuntime = pod.ociRuntime,
           .metadataToken = {},
           .changing = false};
 }

@@ -145,5 +145,7 @@ inline constexpr std::string_view kStage1AppRm = "coreos.com/rkt/stage1/app/rm";
 inline constexpr std::string_view kStage1InterfaceVersion =
     "coreos.com/rkt/stage1/interface-version";
 inline constexpr const char* kLockFdVariable = "RKT_LOCK_FD";
+// Which OCI runtime a stage1 that drives one is to take, by name or path (--oci-runtime).
+inline constexpr const char* kOciRuntimeVariable = "ACTOOL_OCI_RUNTIME";
 
 }  // namespace actool::run

@@ -136,6 +136,10 @@ void execStage1(const Pod& pod, const Stage1& stage1, const Stage1Options& optio
     const UniqueFd null = openFile("/dev/null", O_RDONLY);
     if (::dup2(null.get(), STDIN_FILENO) < 0) throwErrno("closing standard input");
   }
+  if (!options.ociRuntime.empty() &&
+      ::setenv(kOciRuntimeVariable, options.ociRuntime.c_str(), 1) != 0) {
+    throwErrno("naming the OCI runtime to the stage1");
+  }
   if (::setenv(kLockFdVariable, std::to_string(pod.fd()).c_str(), 1) != 0 ||
       ::fcntl(pod.fd(), F_SETFD, 0) != 0) {
     throwErrno("handing the pod's lock to the stage1");

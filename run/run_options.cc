@@ -76,8 +76,10 @@ void addStage1Options(cli::Options& app, Stage1Request& request) {
   };
   using Kind = Stage1Request::Kind;
   add("--stage1-path", Kind::path, "a directory or an image file to use as stage1", "PATH");
-  add("--stage1-from-dir", Kind::fromDir, "a name in the stage1 directory (native)", "NAME");
-  add("--stage1-name", Kind::name, "the name of an image to use as stage1", "NAME");
+  add("--stage1-from-dir", Kind::fromDir,
+      "a name in the stage1 directory (native, fly, oci, nspawn)", "NAME");
+  add("--stage1-name", Kind::name,
+      "native, fly, oci, nspawn, or the name of an image to use as stage1", "NAME");
   add("--stage1-hash", Kind::hash, "the ID of an image in the store to use as stage1", "ID");
   add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
 }
@@ -165,6 +167,10 @@ void addMakingOptions(cli::Options& app, PodOptions& pod) {
   addVolumeAndPullOptions(app, pod);
   addPortOption(app, pod, group, conflict);
   addStage1Options(app, pod.stage1);
+  addOne(
+      app, "--oci-runtime", [&pod](const std::string& value) { pod.ociRuntime = value; },
+      "the runtime that the stage1 oci drives (crun, else runc)", "NAME|PATH")
+      .group("Stage1 options");
 }
 
 // What holds for one run of it: for `run` and `run-prepared`.

@@ -79,6 +79,7 @@ struct PodOptions : NetworkOptions {
   std::string ipc;
   bool quiet = false;  // of prepare; nothing depends on it
   Stage1Request stage1;
+  std::string ociRuntime;  // a name or path; empty: the stage1's choice
   // Words that --pod-manifest excludes, as typed, for its error.
   std::vector<std::string> manifestConflicts;
 };

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "core/base/config_file.h"
 #include "core/base/error.h"
@@ -37,6 +39,13 @@ Stage1 fromDirectory(const Path& directory) {
     throw NotFoundError(stage1.rootfs.string() + " is not a directory");
   }
   return stage1;
+}
+
+// The names that --stage1-name has for what is installed beside the binary. None has a slash or a
+// dot, as the names of published images do.
+bool isBuiltIn(const std::string& name) {
+  constexpr std::string_view kBuiltIn[] = {"native", "fly", "oci", "nspawn"};
+  return std::find(std::begin(kBuiltIn), std::end(kBuiltIn), name) != std::end(kBuiltIn);
 }
 
 Stage1 fromImage(Images& images, const schema::ImageId& id) {
@@ -76,6 +85,7 @@ Stage1 select(const Stage1Request& request, Images& images, const cli::Globals& 
     case Kind::fromDir:
       return fromPath(images, stage1Directory(globals) / request.location);
     case Kind::name:
+      if (isBuiltIn(request.location)) return fromDirectory(besideBinary() / request.location);
       return fromImage(images, images.find(request.location));
     case Kind::hash: {
       const auto prefix = schema::ImageIdPrefix::tryParse(request.location);

@@ -34,18 +34,6 @@
 namespace actool::run::native {
 namespace {
 
-// Makes the app's directory a mount of its own: the root has to be one.
-UniqueFd mountRoot(const Path& rootfs, bool protect) {
-  return withContext("its root", [&] {
-    const UniqueFd place = openFile(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    UniqueFd root = cloneMount(place.get(), "", false);
-    // A device node that came with the image, or that the app makes, cannot be opened.
-    if (protect) setMountAttributes(root.get(), MOUNT_ATTR_NODEV, 0, false);
-    attachMount(root.get(), place.get(), "the app's root");
-    return root;
-  });
-}
-
 void replaceStandard(int from, int number) {
   if (::dup2(from, number) < 0) throwErrno("setting up standard input and output");
 }

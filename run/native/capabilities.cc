@@ -17,6 +17,9 @@ namespace {
 struct CapFree {
   void operator()(cap_t caps) const noexcept { ::cap_free(caps); }
 };
+struct CapNameFree {
+  void operator()(char* name) const noexcept { ::cap_free(name); }
+};
 using UniqueCaps = std::unique_ptr<std::remove_pointer_t<cap_t>, CapFree>;
 
 std::uint64_t bit(cap_value_t value) {
@@ -36,6 +39,34 @@ std::uint64_t capabilityMask(const std::set<std::string>& names) {
       throw Error("there is no capability \"" + printable(name) + "\" on this system");
     }
     mask |= bit(value);
+  }
+  return mask;
+}
+
+std::vector<std::string> capabilityNames(std::uint64_t mask) {
+  std::vector<std::string> names;
+  for (cap_value_t value = 0; value < cap_max_bits(); ++value) {
+    if ((mask & bit(value)) == 0) continue;
+    const std::unique_ptr<char, CapNameFree> name(::cap_to_name(value));
+    if (!name) throwErrno("naming a capability");
+    std::string upper = name.get();
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    names.push_back(std::move(upper));
+  }
+  return names;
+}
+
+std::uint64_t availableCapabilities() {
+  const UniqueCaps caps(::cap_get_proc());
+  if (!caps) throwErrno("reading capabilities");
+  std::uint64_t mask = 0;
+  for (cap_value_t value = 0; value < cap_max_bits(); ++value) {
+    cap_flag_value_t permitted = CAP_CLEAR;
+    if (::cap_get_flag(caps.get(), value, CAP_PERMITTED, &permitted) != 0) {
+      throwErrno("reading capabilities");
+    }
+    if (permitted == CAP_SET && ::cap_get_bound(value) == 1) mask |= bit(value);
   }
   return mask;
 }

@@ -131,7 +131,8 @@ class Foreground {
   ::_exit(kFailedCode);
 }
 
-// In the app's namespaces already, which a child is in for its PID too.
+}  // namespace
+
 int runCommand(const AppPlan& app, const EnterOptions& options,
                const std::map<std::string, std::string>& variables) {
   sigset_t mask;
@@ -168,8 +169,6 @@ int runCommand(const AppPlan& app, const EnterOptions& options,
                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)}
       .shellCode();
 }
-
-}  // namespace
 
 std::optional<pid_t> innerPid(std::string_view status) {
   constexpr std::string_view kKey = "NSpid:";

@@ -3,10 +3,13 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "run/native/options.h"
+#include "run/native/plan.h"
 #include "run/pod_layout.h"
 
 namespace actool::run::native {
@@ -14,6 +17,12 @@ namespace actool::run::native {
 // The working directory is the pod's. Runs the command to its end and gives its exit code. Throws
 // Error when the app is not running or something on the way in failed.
 int enterApp(const EnterOptions& options, const PodLayout& layout);
+
+// For a process that is in the app's namespaces already, which its children are in for its PID
+// namespace too: runs the command as the app, at our terminal, with `variables` added to its
+// environment. Its exit code.
+int runCommand(const AppPlan& app, const EnterOptions& options,
+               const std::map<std::string, std::string>& variables = {});
 
 // The PID that a process has in the innermost of its PID namespaces, from the text of its
 // /proc/PID/status ("NSpid:\t812\t2"); nothing when it is in the host's only.

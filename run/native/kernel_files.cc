@@ -68,6 +68,24 @@ class Screen {
 
 }  // namespace
 
+std::vector<std::string> hiddenKernelFiles() {
+  std::vector<std::string> paths;
+  for (const char* path : kHiddenProcFiles)
+    paths.push_back(std::string("/proc/") + path);
+  for (const char* path : kHiddenProcDirs)
+    paths.push_back(std::string("/proc/") + path);
+  for (const char* path : kHiddenSysDirs)
+    paths.push_back(std::string("/sys/") + path);
+  return paths;
+}
+
+std::vector<std::string> readOnlyKernelFiles() {
+  std::vector<std::string> paths;
+  for (const char* path : kReadOnlyProc)
+    paths.push_back(std::string("/proc/") + path);
+  return paths;
+}
+
 UniqueFd apiDirectory(int root, const char* name) {
   UniqueFd place = tryOpenAt(root, name, O_PATH | O_NOFOLLOW);
   if (!place) return makeDirInRoot(root, name);

@@ -1,6 +1,9 @@
 // /proc and /sys of an app, and what of them it must not see or change.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "core/base/fd.h"
 
 namespace actool::run::native {
@@ -10,6 +13,10 @@ namespace actool::run::native {
 // mount. An image in which /proc or /sys is a symbolic link is refused: protections would be put
 // in a place of the image's choosing.
 UniqueFd mountKernelFiles(int root, bool protect);
+
+// Those paths, for executors that have them hidden or made read-only by somebody else.
+std::vector<std::string> hiddenKernelFiles();
+std::vector<std::string> readOnlyKernelFiles();
 
 // Opens the directory of a file system that every app has ("/proc"), making it when it is missing.
 // Throws Error when the image has a symbolic link or no directory there.

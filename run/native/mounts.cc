@@ -132,6 +132,16 @@ void attachMount(int mount, int target, const std::string& what) {
   }
 }
 
+UniqueFd mountRoot(const Path& rootfs, bool protect) {
+  return withContext("its root", [&] {
+    const UniqueFd place = openFile(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    UniqueFd root = cloneMount(place.get(), "", false);
+    if (protect) setMountAttributes(root.get(), MOUNT_ATTR_NODEV, 0, false);
+    attachMount(root.get(), place.get(), "the app's root");
+    return root;
+  });
+}
+
 void makeMountsPrivate() {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     throwErrno("making mounts private");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/fd.h"
+#include "core/base/fs.h"
 
 namespace actool::run::native {
 
@@ -42,6 +43,10 @@ void setMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, bool 
 
 // Attaches a detached mount on what `target` has open. `mount` goes on naming it.
 void attachMount(int mount, int target, const std::string& what);
+
+// Makes the app's directory a mount of its own, which a root has to be, and returns it. With
+// `protect`, a device node that came with the image, or that the app makes, cannot be opened.
+UniqueFd mountRoot(const Path& rootfs, bool protect);
 
 // No mount made from here on, in this namespace, shows anywhere else, and the other way round.
 void makeMountsPrivate();

@@ -305,6 +305,7 @@ void Outer::take(Message message) {
     case MessageKind::stream:
     case MessageKind::startApp:
     case MessageKind::stopApp:
+    case MessageKind::ready:
       return;  // these go other ways
   }
 }

@@ -21,16 +21,6 @@ namespace {
 
 constexpr std::size_t kMaxPidFile = 32;
 
-// What the directory is called is the pod's UUID: the wrong directory is not touched.
-void requirePod(const Uuid& uuid, const PodLayout& layout) {
-  std::error_code failure;
-  const Path here = std::filesystem::canonical(layout.dir(), failure);
-  if (failure) throw SystemError(failure.value(), "finding the pod's directory");
-  if (here.filename() != uuid.str()) {
-    throw Error("the current directory is not that of pod " + uuid.str());
-  }
-}
-
 // The pod's first process; null when there is none (any more).
 UniqueFd openSupervisor(const PodLayout& layout) {
   const std::optional<std::string> text = tryReadFile(layout.pid(), kMaxPidFile);
@@ -47,6 +37,16 @@ UniqueFd openSupervisor(const PodLayout& layout) {
 }
 
 }  // namespace
+
+Path requirePod(const Uuid& uuid, const PodLayout& layout) {
+  std::error_code failure;
+  Path here = std::filesystem::canonical(layout.dir(), failure);
+  if (failure) throw SystemError(failure.value(), "finding the pod's directory");
+  if (here.filename() != uuid.str()) {
+    throw Error("the current directory is not that of pod " + uuid.str());
+  }
+  return here;
+}
 
 void stopPod(const StopOptions& options, const PodLayout& layout) {
   withContext("stopping pod " + options.uuid.str(), [&] {

@@ -1,11 +1,16 @@
 // The `stop` and `gc` entry points.
 #pragma once
 
+#include "core/base/fs.h"
 #include "core/base/uuid.h"
 #include "run/native/options.h"
 #include "run/pod_layout.h"
 
 namespace actool::run::native {
+
+// The absolute path of the pod's directory. Error when it is not called like the pod: the wrong
+// directory is not touched.
+Path requirePod(const Uuid& uuid, const PodLayout& layout);
 
 // Asks the pod in the current directory to end (SIGTERM), or ends it (--force, SIGKILL). Throws
 // Error when it is not running: its lock is free, or its PID is no first process of a pod.

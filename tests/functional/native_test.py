@@ -24,6 +24,8 @@ APPLETS = ("sh cat chmod date dd echo env false grep head hostname id ip kill ln
 
 
 class NativeCase(harness.TestCase):
+    entry_points = ENTRY  # those of another stage1 in executors_test.py
+
     def setUp(self):
         super().setUp()
         self.uuid = str(uuid.uuid4())
@@ -67,7 +69,7 @@ class NativeCase(harness.TestCase):
             kwargs.setdefault(stream, default)
         options = options if any(option.startswith("--net") for option in options) else ("--net=none", *options)
         process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "slave", ENTRY / "run", *options, self.uuid], cwd=self.dir,
+            ["unshare", "--mount", "--propagation", "slave", self.entry_points / "run", *options, self.uuid], cwd=self.dir,
             env={**self.lab.env, "RKT_LOCK_FD": str(lock), "OUTER_SECRET": "x"}, pass_fds=[lock], bufsize=0, **kwargs)
         os.close(lock)
         self.processes.append(process)
@@ -99,7 +101,7 @@ class NativeCase(harness.TestCase):
         return process.stdout.readline().decode().rstrip("\n")
 
     def entry(self, name, *arguments, **kwargs):
-        done = subprocess.run([ENTRY / name, *map(str, arguments)], cwd=self.dir, stdin=subprocess.DEVNULL,
+        done = subprocess.run([self.entry_points / name, *map(str, arguments)], cwd=self.dir, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=harness.without_leak_check(self.lab.env), timeout=60 * harness.SLOW, **kwargs)
         return harness.Result(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,30 @@
+// The stage1 "nspawn".
+#include "run/executor/pod_entry.h"
+#include "run/native/stage1_main.h"
+#include "run/nspawn/driver.h"
+#include "run/nspawn/inside.h"
+
+namespace actool::run::nspawn {
+namespace {
+
+int runEntry(const std::vector<std::string>& arguments) {
+  return executor::runEntry(arguments,
+                            {"os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"},
+                            [&](const native::PodPlan& plan, const PodLayout& layout) {
+                              NspawnDriver driver(plan, layout, arguments);
+                              return executor::runApps(plan, layout, driver);
+                            });
+}
+
+}  // namespace
+}  // namespace actool::run::nspawn
+
+int main(int argc, char** argv) {
+  using namespace actool::run;
+  return native::stage1Main(argc, argv, "nspawn",
+                            {{"run", nspawn::runEntry},
+                             {"enter", nspawn::enterEntry},
+                             {"gc", executor::gcEntry},
+                             {"stop", executor::stopEntry},
+                             {"inside", nspawn::insideEntry}});
+}
