@@ -56,7 +56,7 @@ struct Stage1Options {
   std::string dnsResolv = "default";
   std::string dnsHosts = "default";
   std::string ipc;                 // empty: not given
-  std::string ociRuntime;          // for kOciRuntimeVariable; empty: not given
+  std::string ociRuntime = {};     // for kOciRuntimeVariable; empty: not given
   std::string metadataToken = {};  // empty: no metadata service
   bool changing = false;           // a pod whose apps come and go
 };

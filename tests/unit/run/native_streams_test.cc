@@ -142,7 +142,7 @@ ListenSocket listening(const std::string& name, std::uint16_t* port = nullptr) {
 }
 
 PodPlan planWith(const std::vector<std::vector<schema::Port>>& ports) {
-  PodPlan plan{RunOptions(*Uuid::parse("11111111-2222-4333-8444-555555555555")), {}, {}, {}};
+  PodPlan plan{RunOptions(*Uuid::parse("11111111-2222-4333-8444-555555555555")), {}, {}, {}, {}};
   for (std::size_t i = 0; i < ports.size(); ++i) {
     AppPlan app(schema::AcName::parse("app" + std::to_string(i)));
     app.app.ports = ports[i];
