@@ -246,6 +246,7 @@ class TreeComparison {
     const std::string byDefault = take(kDefaultAclXattr);
     lists(path, entry, access, byDefault);
     for (const auto& [name, value] : entry.xattrs) {
+      if (name == kAccessAclXattr || name == kDefaultAclXattr) continue;  // compared above
       const auto found = there.find(name);
       if (found == there.end()) {
         require(isMachineXattr(name) || leftOut(path, name, entry),
@@ -262,10 +263,15 @@ class TreeComparison {
 
   void lists(const std::string& path, const TarEntry& entry, const std::string& access,
              const std::string& byDefault) const {
-    const auto wanted = [&](const std::string& text, std::string_view name) -> std::string {
-      if (text.empty()) return {};
-      const auto value = aclAttribute(text);
-      return value && !leftOut(path, std::string(name), entry) ? *value : std::string();
+    // As NodeWriter has it: the list as text, unless that names somebody without a number, else the
+    // attribute as it is, which GNU tar may write beside it.
+    const auto wanted = [&](const std::string& text, std::string_view attribute) -> std::string {
+      const std::string name(attribute);
+      if (leftOut(path, name, entry)) return {};
+      const auto value = text.empty() ? std::nullopt : aclAttribute(text);
+      if (value) return *value;
+      const auto raw = entry.xattrs.find(name);
+      return raw != entry.xattrs.end() ? raw->second : std::string();
     };
     const auto named = [](const std::string& attribute) {
       return attribute.empty() ? std::set<std::string>() : namedEntries(attribute);

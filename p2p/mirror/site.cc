@@ -17,7 +17,7 @@
 namespace actool::mirror {
 namespace {
 
-constexpr std::size_t kMaxConfigBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxConfigFileBytes = std::size_t{4} << 20;
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
 // A sync that is about to end is worth waiting for; one that is at work is not.
 constexpr std::chrono::seconds kLockTimeout{2};
@@ -55,7 +55,7 @@ void initSite(const Path& dir, const SiteConfig& config) {
 
 Site Site::open(const Path& dir) {
   SiteLayout layout(std::filesystem::absolute(dir).lexically_normal());
-  const auto text = tryReadFile(layout.configFile(), kMaxConfigBytes);
+  const auto text = tryReadFile(layout.configFile(), kMaxConfigFileBytes);
   if (!text) {
     throw NotFoundError(fmt::format("{} is no mirror site: it has no mirror.json", dir.string()),
                         "make one with `actool mirror init`");

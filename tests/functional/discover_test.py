@@ -92,8 +92,8 @@ class Discover(harness.TestCase):
     def test_table(self):
         lines = self.ok(self.discover("--format=table", WEB)).out.splitlines()
         self.assertEqual([line.split() for line in lines], [
-            ["NAME", "WHAT", "URL"], [WEB.replace(",os", ",os"), "image", WEB_IMAGE],
-            [WEB, "signature", WEB_IMAGE + ".asc"], [WEB, "public", "key", KEYS]])
+            ["NAME", "WHAT", "URL", "MIRROR"], [WEB, "image", WEB_IMAGE, "-"],
+            [WEB, "signature", WEB_IMAGE + ".asc", "-"], [WEB, "public", "key", KEYS, "-"]])
 
     def test_keys_only(self):
         [record] = self.found("--keys", "example.test/web")

@@ -36,7 +36,8 @@ class Apps(HostileCase):
     def test_forking_without_end(self):
         """The caller's limit of processes holds for the app's user; the pod can be ended at once."""
         marker = f"86{os.getpid()}"
-        script = f"bomb() {{ bomb | bomb & }}; sleep {marker} & bomb; while :; do sleep 0.05; done"
+        # Each makes two more, and stays: the shell that cannot fork ends, and must not end the app.
+        script = f"bomb() {{ (bomb) & (bomb) & exec sleep 600; }}; sleep {marker} & (bomb) & exec sleep 600"
 
         def limit():
             resource.setrlimit(resource.RLIMIT_NPROC, (100, 100))

@@ -23,7 +23,7 @@ class MetadataCase(PodCase):
 
     def ingest(self, name, app=None, **kwargs):
         entries = harness.busybox_entries()
-        entries += [harness.symlink("rootfs/bin/wget", "busybox"), harness.symlink("rootfs/bin/nc", "busybox"),
+        entries += [harness.symlink("rootfs/bin/wget", "busybox"),
                     harness.symlink("rootfs/bin/timeout", "busybox")]
         manifest = harness.manifest(name, app=app or self.APP, **kwargs)
         tar = harness.aci_tar(manifest, entries)
