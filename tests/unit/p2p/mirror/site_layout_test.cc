@@ -9,7 +9,7 @@
 namespace actool::mirror {
 namespace {
 
-schema::AcIdentifier id(std::string_view text) {
+schema::AcIdentifier nameOf(std::string_view text) {
   return schema::AcIdentifier::parse(text);
 }
 
@@ -19,20 +19,21 @@ schema::Labels labels(const std::string& json) {
 
 TEST(SiteLayoutTest, PathsAndTemplatesAgree) {
   const auto all = labels(R"({"version":"1.0.0+git","os":"linux","arch":"amd64"})");
-  EXPECT_EQ(imagePath(id("a.b/c"), all), "os-arch/a.b/c/1.0.0+git/linux/amd64");
+  EXPECT_EQ(imagePath(nameOf("a.b/c"), all), "os-arch/a.b/c/1.0.0+git/linux/amd64");
   EXPECT_EQ(imageTemplate(all), "os-arch/{name}/{version}/{os}/{arch}");
-  EXPECT_EQ(imagePath(id("a.b"), labels(R"({"os":"linux"})")), "os/a.b/latest/linux");
-  EXPECT_EQ(imagePath(id("a.b"), labels(R"({"version":"1"})")), "any/a.b/1");
+  EXPECT_EQ(imagePath(nameOf("a.b"), labels(R"({"os":"linux"})")), "os/a.b/latest/linux");
+  EXPECT_EQ(imagePath(nameOf("a.b"), labels(R"({"version":"1"})")), "any/a.b/1");
   EXPECT_EQ(imageTemplate(labels("{}")), "any/{name}/{version}");
 }
 
 TEST(SiteLayoutTest, ValuesThatAreNoPathComponent) {
   for (const std::string bad : {"..", ".", ".x", "_r", "a/b", "a b", "", "a%2fb", "a\\nb", "é"}) {
-    const auto wrong = schema::Labels::make({{id("version"), bad == "a\\nb" ? "a\nb" : bad}});
-    EXPECT_THROW(imagePath(id("a.b"), wrong), Error) << bad;
+    const auto wrong = schema::Labels::make({{nameOf("version"), bad == "a\\nb" ? "a\nb" : bad}});
+    EXPECT_THROW(imagePath(nameOf("a.b"), wrong), Error) << bad;
   }
-  EXPECT_THROW(imagePath(id("a.b"), schema::Labels::make({{id("version"), std::string(300, 'x')}})),
-               Error);
+  EXPECT_THROW(
+      imagePath(nameOf("a.b"), schema::Labels::make({{nameOf("version"), std::string(300, 'x')}})),
+      Error);
 }
 
 TEST(SiteLayoutTest, Revisions) {
@@ -46,7 +47,8 @@ TEST(SiteLayoutTest, Revisions) {
 TEST(SitePagesTest, ListsOfParentsAndAliasesOfTheOwnHost) {
   SiteConfig config;
   config.url = "https://m.test:8443";
-  const PagesBesideNames pages(config, {id("m.test/app"), id("q.io/t/a"), id("q.io/t/a/b")});
+  const PagesBesideNames pages(config,
+                               {nameOf("m.test/app"), nameOf("q.io/t/a"), nameOf("q.io/t/a/b")});
   EXPECT_EQ(pages.lists().at(""), (std::set<std::string>{"m.test", "q.io"}));
   EXPECT_EQ(pages.lists().at("q.io"), (std::set<std::string>{"t"}));
   EXPECT_EQ(pages.lists().at("q.io/t"), (std::set<std::string>{"a"}));
@@ -54,12 +56,12 @@ TEST(SitePagesTest, ListsOfParentsAndAliasesOfTheOwnHost) {
   ASSERT_EQ(pages.aliases().size(), 1U);
   EXPECT_EQ(pages.aliases().at("app").str(), "m.test/app");
   config.url = "https://m.test/sub";
-  EXPECT_TRUE(PagesBesideNames(config, {id("m.test/app")}).aliases().empty());
+  EXPECT_TRUE(PagesBesideNames(config, {nameOf("m.test/app")}).aliases().empty());
 }
 
 TEST(PageTest, NothingFromOutsideIsMarkup) {
   const record::Versions versions{
-      id("a.b"), {{.labels = schema::Labels::make({{id("version"), "\"><script>&"}})}}};
+      nameOf("a.b"), {{.labels = schema::Labels::make({{nameOf("version"), "\"><script>&"}})}}};
   const std::string page = namePage(versions, {{"https://m.test/\"><script>"}, {}, "v"});
   EXPECT_EQ(page.find("<script>"), std::string::npos) << page;
 }
