@@ -117,12 +117,13 @@ class TreeComparison {
       const bool found = there.erase(name) > 0;
       if (child->directory) {
         if (!found) throw TrustError(inQuotes(below) + " is missing");
-        const UniqueFd next = withContext(inQuotes(below), [&] {
+        const UniqueFd next = withContext(inQuotes(below), [&, &name = name] {
           return openFileAt(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         });
         directory(next.get(), *child, below);
       } else if (found) {
-        withContext(inQuotes(below), [&] { file(fd, name, child->inode); });
+        withContext(inQuotes(below),
+                    [&, &name = name, &child = child] { file(fd, name, child->inode); });
       } else if (!mayBeMissing(tree_.inodes()[child->inode].entry)) {
         throw TrustError(inQuotes(below) + " is missing");
       }
