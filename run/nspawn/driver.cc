@@ -57,9 +57,11 @@ void provideNspawnDirectory() {
   native::attachMount(memory.get(), openFile(dir, O_PATH | O_DIRECTORY).get(), dir.string());
 }
 
-// systemd-nspawn hands descriptors on in the way of sd_listen_fds(3), and no others.
+// systemd-nspawn hands descriptors on in the way of sd_listen_fds(3), and no others. What has that
+// number here is ours for as long as the pod runs, or the descriptor itself: nothing else is lost.
 void passLifeLine(int fd) {
-  if (::dup2(fd, kLifeLineFd) < 0 || ::setenv("LISTEN_FDS", "1", 1) != 0 ||
+  const int passed = fd == kLifeLineFd ? ::fcntl(fd, F_SETFD, 0) : ::dup2(fd, kLifeLineFd);
+  if (passed < 0 || ::setenv("LISTEN_FDS", "1", 1) != 0 ||
       ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1) != 0) {
     throwErrno("passing a descriptor to systemd-nspawn");
   }
