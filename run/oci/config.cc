@@ -108,7 +108,7 @@ Json devices(const ContainerSpec& spec) {
 Json linuxPart(const ContainerSpec& spec) {
   Json part{{"namespaces", namespaces(spec)},
             {"rootfsPropagation", "private"},
-            {"cgroupsPath", "/actool-" + spec.pod.options.uuid.str() + "-" + spec.app.name.str()},
+            {"cgroupsPath", "/" + spec.cgroup},
             {"resources", {{"devices", devices(spec)}}}};
   if (spec.pod.options.disablePaths) return part;
   part["maskedPaths"] = native::hiddenKernelFiles();

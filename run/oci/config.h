@@ -23,6 +23,7 @@ struct ContainerSpec {
   std::vector<std::string> argv = {};
   pid_t namespaces = 0;  // a process whose PID, network, IPC and UTS namespaces the container joins
   Path shm = {};         // the pod's shared memory, to be bound on /dev/shm
+  std::string cgroup = {};  // below the root of each hierarchy
   bool terminal = false;
   // The capabilities that this process could hand on at all, as a mask.
   std::uint64_t available = 0;

@@ -123,6 +123,7 @@ pid_t OciDriver::start(const AppPlan& app, AppStep step, const std::vector<std::
   spec.available = native::availableCapabilities();
 
   const std::string container = id(app, step);
+  spec.cgroup = containerCgroup(container);
   const Path bundle = ociDirectory(layout_) / (app.name.str() + std::string(suffix(step)));
   makeDirs(bundle, 0700);
   writeFilePlain(bundle / "config.json", dumpPretty(containerConfig(spec)) + "\n", 0600);
@@ -160,6 +161,7 @@ void OciDriver::ended(const AppPlan& app, AppStep step) {
   }
   const UniqueFd null = openFile("/dev/null", O_RDONLY);
   runtime_.run({"delete", "--force", id(app, step)}, null.get(), "removing its container");
+  removeCgroups(id(app, step));
 }
 
 }  // namespace actool::run::oci

@@ -57,6 +57,7 @@ int gcEntry(const std::vector<std::string>& arguments) {
   for (const std::string& container : listDir(state)) {
     Runtime::ofPod(layout).run({"delete", "--force", container}, null.get(),
                                "removing container " + container);
+    removeCgroups(container);
   }
   return 0;
 }

@@ -1,7 +1,10 @@
 #include "run/oci/runtime.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "core/base/error.h"
@@ -36,6 +39,25 @@ Path ociDirectory(const PodLayout& layout) {
 
 std::string containerId(const std::string& uuid, const std::string& app) {
   return uuid + "-" + app;
+}
+
+std::string containerCgroup(const std::string& id) {
+  return "actool-" + id;
+}
+
+void removeCgroups(const std::string& id) {
+  const Path root = "/sys/fs/cgroup";
+  std::vector<Path> places{root / containerCgroup(id)};
+  for (const std::string& hierarchy : listDir(root))
+    places.push_back(root / hierarchy / containerCgroup(id));
+  for (const Path& place : places) {
+    struct statfs info {};
+    if (::statfs(place.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC) {
+      removeTree(place);  // where a hierarchy was hidden from the runtime, it made plain files
+    } else if (::rmdir(place.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR) {
+      throwErrno("removing cgroup " + place.string());
+    }
+  }
 }
 
 Runtime::Runtime(Path program, const PodLayout& layout)

@@ -34,6 +34,10 @@ class Runtime {
 
 // <pod>/oci: bundles, the runtime's state, its log.
 Path ociDirectory(const PodLayout& layout);
+// A container's cgroup below the root of each hierarchy; runtimes leave it behind in some (crun
+// 1.8 in those that are only named). Removes what is there and empty.
+std::string containerCgroup(const std::string& id);
+void removeCgroups(const std::string& id);
 // The ID of an app's container, for which the runtime knows no other pod's.
 std::string containerId(const std::string& uuid, const std::string& app);
 

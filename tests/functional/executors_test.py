@@ -214,6 +214,8 @@ class Executor:
         self.ok(self.run_app("true"))
         self.ok(self.entry("gc", self.uuid))
         self.assertEqual(self.mounts(), before)
+        left = [name for _, names, _ in os.walk("/sys/fs/cgroup") for name in names if self.uuid in name]
+        self.assertEqual(left, [])
 
     def mounts(self):
         with open("/proc/self/mounts") as file:
