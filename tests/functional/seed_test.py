@@ -81,14 +81,6 @@ class ToOthers(SeedCase):
         self.downloads(lambda target: peers.libtorrent(self.lab, hybrid, target, mode="get"))
         self.downloads(lambda target: peers.aria2(self.lab, v1, target, seed=False))
 
-    def test_transmission(self):
-        """It connects to no loopback address by itself, so the seeder is told of it."""
-        def both(target):
-            client = peers.transmission(self.lab, self.v1, target).wait_listening()
-            self.start("--v1", f"--peer=127.0.0.1:{client.port}")
-            return client
-        self.downloads(both)
-
     def test_fetch_by_tracker_by_magnet_and_again(self):
         hybrid, _ = self.tracked()
         self.elsewhere()
