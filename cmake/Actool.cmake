@@ -41,7 +41,7 @@ if(CCACHE_PROGRAM)
   # the tree's root. Precompiled headers need the relaxations, and a checksum of their own
   # beside them, as the compiled header itself differs from clone to clone.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_ctime,include_file_mtime
+      CCACHE_SLOPPINESS=pch_defines,time_macros
       CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1
       ${CCACHE_PROGRAM})
   if(ACTOOL_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

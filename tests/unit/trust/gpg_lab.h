@@ -15,7 +15,8 @@ class GpgLab {
   GpgLab();
   ~GpgLab();  // ends the agent that gpg started for its secret keys
 
-  // What a faked clock says, as gpg wants it: "20200101T000000". Empty: now.
+  // What a faked clock says, as gpg wants it: "20200101T000000", with a "!"
+  // for one that stands still. Empty: now.
   struct When {
     std::string fakedTime;
   };
