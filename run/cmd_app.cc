@@ -117,7 +117,7 @@ std::function<std::function<int()>(cli::Options&, cli::Globals&)> setupFor(
 }
 
 std::function<std::function<int()>(cli::Options&, cli::Globals&)> showing(
-    bool one, std::vector<cli::Format> formats,
+    bool one, const std::vector<cli::Format>& formats,
     int (*work)(const cli::Globals&, const ShowOptions&)) {
   return [one, formats, work](cli::Options& app, cli::Globals& globals) {
     const auto options = std::make_shared<ShowOptions>();

@@ -139,6 +139,7 @@ void printPresent(std::map<std::string, AppLog>& logs, LogPrinter& printer) {
   if (arguments.follow) words.emplace_back("-f");
   if (arguments.tail) words.push_back(fmt::format("-n{}", *arguments.tail));
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -11,7 +11,7 @@
 
 namespace actool::cli {
 class Options;
-struct Globals;
+class Globals;
 }  // namespace actool::cli
 
 namespace actool::run {

@@ -169,9 +169,11 @@ PodManifest reify(const PodOptions& pod, const std::vector<AppPlan>& apps,
     for (const auto& [name, mode] : plan.options.stdio) {
       app.annotations.set(schema::AcIdentifier::parse("coreos.com/rkt/stage2/" + name), mode);
     }
-    for (const auto& [name, value] : plan.options.annotations) {
+    for (const auto& annotation : plan.options.annotations) {
       app.annotations.set(
-          withContext("--annotation", [&] { return schema::AcIdentifier::parse(name); }), value);
+          withContext("--annotation",
+                      [&] { return schema::AcIdentifier::parse(annotation.first); }),
+          annotation.second);
     }
     app.mounts = plan.options.mounts;
     for (const Mount& mount : pod.mounts) {

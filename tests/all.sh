@@ -2,7 +2,7 @@
 # Installs what is needed, builds and runs the tests of each configuration in $ACTOOL_PRESETS
 # (all of "release asan tsan fuzz" when it is not set): unit and functional tests, the unit tests
 # under sanitizers (with ACTOOL_FULL=1 the functional ones too), a minute of each fuzz target,
-# formatting, documents and include layers; clang-tidy with ACTOOL_TIDY=1.
+# formatting, documents, include layers and clang-tidy.
 # Ends with ctest's own summary. Options are passed on to ctest (`tests/all.sh -R unit`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,8 +21,7 @@ for preset in "${presets[@]}"; do
     asan | tsan)
       if [ -z "${ACTOOL_FULL:-}" ]; then options=(-DACTOOL_FUNCTIONAL_TESTS=OFF) target=unit_tests; fi ;;
     fuzz)
-      target=fuzzers
-      if [ -n "${ACTOOL_TIDY:-}" ]; then options=(-DACTOOL_TIDY=ON); else options=(-DACTOOL_TIDY=OFF); fi ;;
+      target=fuzzers ;;
   esac
   mkdir -p "build/$preset"
   cmake --preset "$preset" "${options[@]}" >"build/$preset/configure.log" 2>&1 ||

@@ -116,9 +116,9 @@ void fillRelease(const SiteLayout& layout, const SiteConfig& config, const Relea
   for (const auto& [path, image] : imagesByPath(release.versions)) {
     const Path folder = Path(path).parent_path();
     makeDirs(made / folder);
-    const auto link = [&](const Path& file, std::string_view suffix) {
+    const auto link = [&, base = made / path](const Path& file, std::string_view suffix) {
       makeLink(file.lexically_relative(final / folder).string(),
-               made / fmt::format("{}.{}", path, suffix));
+               fmt::format("{}.{}", base.string(), suffix));
     };
     link(layout.image(*image->digest), "aci");
     link(layout.signature(*image->signature), "aci.asc");

@@ -178,6 +178,7 @@ class Sync {
 
   void fetch(const std::vector<Want>& batch) {
     std::vector<schema::AppRef> refs;
+    refs.reserve(batch.size());
     for (const Want& want : batch)
       refs.push_back(want.ref);
     const std::vector<Fetched> answers =

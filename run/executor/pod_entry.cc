@@ -19,8 +19,8 @@
 namespace actool::run::executor {
 namespace {
 
-constexpr std::size_t kMaxPidFile = 32;
-constexpr std::size_t kMaxProcFile = 1 << 20;
+constexpr std::size_t kMaxPodPid = 32;
+constexpr std::size_t kMaxChildrenFile = 1 << 20;
 // Each round ends what was there at its start; a pod that forks faster than that stays ahead of
 // any number of rounds.
 constexpr int kMostRounds = 100;
@@ -35,7 +35,7 @@ std::optional<pid_t> parsePid(std::string_view text) {
 void addDescendants(pid_t pid, std::vector<pid_t>& found) {
   const Path tasks = "/proc/" + std::to_string(pid) + "/task";
   for (const std::string& task : listDir(tasks)) {
-    const auto children = tryReadFile(tasks / task / "children", kMaxProcFile);
+    const auto children = tryReadFile(tasks / task / "children", kMaxChildrenFile);
     if (!children) continue;
     for (const std::string_view word : split(*children, ' ')) {
       const auto child = parsePid(word);
@@ -127,7 +127,7 @@ int stopEntry(const std::vector<std::string>& arguments) {
   const native::StopOptions options = native::parseStopOptions(arguments);
   withContext("stopping pod " + options.uuid.str(), [&] {
     const PodLayout layout(native::requirePod(options.uuid, PodLayout(".")));
-    const auto text = tryReadFile(layout.pid(), kMaxPidFile);
+    const auto text = tryReadFile(layout.pid(), kMaxPodPid);
     const auto pid = text ? parsePid(*text) : std::nullopt;
     const UniqueFd process = pid ? native::openProcess(*pid) : UniqueFd();
     // That process holds the lock as long as it lives: a lock that is held now says that the PID,

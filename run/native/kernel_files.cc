@@ -70,6 +70,8 @@ class Screen {
 
 std::vector<std::string> hiddenKernelFiles() {
   std::vector<std::string> paths;
+  paths.reserve(std::size(kHiddenProcFiles) + std::size(kHiddenProcDirs) +
+                std::size(kHiddenSysDirs));
   for (const char* path : kHiddenProcFiles)
     paths.push_back(std::string("/proc/") + path);
   for (const char* path : kHiddenProcDirs)
@@ -81,6 +83,7 @@ std::vector<std::string> hiddenKernelFiles() {
 
 std::vector<std::string> readOnlyKernelFiles() {
   std::vector<std::string> paths;
+  paths.reserve(std::size(kReadOnlyProc));
   for (const char* path : kReadOnlyProc)
     paths.push_back(std::string("/proc/") + path);
   return paths;

@@ -30,6 +30,7 @@ int dispatch(const std::string& name, const std::vector<std::string>& arguments,
   const auto entry = entries.find(name);
   if (entry != entries.end()) return entry->second(arguments);
   std::vector<std::string> known;
+  known.reserve(entries.size());
   for (const auto& [one, function] : entries)
     known.push_back("\"" + one + "\"");
   throw UsageError("\"" + printable(name) + "\" is no entry point of a stage1",

@@ -95,11 +95,13 @@ std::vector<Network> loadNetworks(const std::vector<Path>& directories) {
     }
   }
   std::vector<std::pair<std::string, Network>> sorted;
+  sorted.reserve(byName.size());
   for (auto& [name, entry] : byName)
     sorted.push_back(std::move(entry));
   std::sort(sorted.begin(), sorted.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Network> networks;
+  networks.reserve(sorted.size());
   for (auto& [file, network] : sorted)
     networks.push_back(std::move(network));
   return networks;
