@@ -1,8 +1,8 @@
 #!/bin/bash
 # Installs what is needed, builds and runs the tests of each configuration in $ACTOOL_PRESETS
-# (all of "release asan tsan fuzz" when it is not set): unit and functional tests, the unit tests
-# under sanitizers (with ACTOOL_FULL=1 the functional ones too), a minute of each fuzz target,
-# formatting, documents, include layers and clang-tidy.
+# (all of "ci asan tsan fuzz" when it is not set; `ci` is `release` with several sources a unit):
+# unit and functional tests, the unit tests under sanitizers (with ACTOOL_FULL=1 the functional
+# ones too), a minute of each fuzz target, formatting, documents, include layers and clang-tidy.
 # Ends with ctest's own summary. Options are passed on to ctest (`tests/all.sh -R unit`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 bash tests/setup.sh tests/packages.txt tests/packages-test.txt
 
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
-presets=(${ACTOOL_PRESETS:-release asan tsan fuzz})
+presets=(${ACTOOL_PRESETS:-ci asan tsan fuzz})
 mkdir -p build/all
 : >build/all/CTestTestfile.cmake
 for preset in "${presets[@]}"; do
