@@ -77,9 +77,9 @@ void addStage1Options(cli::Options& app, Stage1Request& request) {
   using Kind = Stage1Request::Kind;
   add("--stage1-path", Kind::path, "a directory or an image file to use as stage1", "PATH");
   add("--stage1-from-dir", Kind::fromDir,
-      "a name in the stage1 directory (native, fly, oci, nspawn)", "NAME");
+      "a name in the stage1 directory (native, fly, oci, nspawn, vm)", "NAME");
   add("--stage1-name", Kind::name,
-      "native, fly, oci, nspawn, or the name of an image to use as stage1", "NAME");
+      "native, fly, oci, nspawn, vm, or the name of an image to use as stage1", "NAME");
   add("--stage1-hash", Kind::hash, "the ID of an image in the store to use as stage1", "ID");
   add("--stage1-url", Kind::url, "the URL of an image to use as stage1", "URL");
 }

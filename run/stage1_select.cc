@@ -44,7 +44,7 @@ Stage1 fromDirectory(const Path& directory) {
 // The names that --stage1-name has for what is installed beside the binary. None has a slash or a
 // dot, as the names of published images do.
 bool isBuiltIn(const std::string& name) {
-  constexpr std::string_view kBuiltIn[] = {"native", "fly", "oci", "nspawn"};
+  constexpr std::string_view kBuiltIn[] = {"native", "fly", "oci", "nspawn", "vm"};
   return std::find(std::begin(kBuiltIn), std::end(kBuiltIn), name) != std::end(kBuiltIn);
 }
 

@@ -12,7 +12,7 @@ namespace actool::run {
 //     fetched with its signature like any image.
 // --stage1-from-dir: the same, by its name in the stage1 directory: `stage1-images` of the
 //     configuration (rktKind "paths"), else `stage1/` beside the running binary.
-// --stage1-name=native|fly|oci|nspawn: those beside the running binary.
+// --stage1-name=native|fly|oci|nspawn|vm: those beside the running binary.
 // --stage1-name, --stage1-hash, --stage1-url otherwise: an image, found as run's own images are.
 // Otherwise rktKind "stage1" of the configuration: name and version are looked for in the
 // store, then `location` (an absolute path or a URL) is used. Otherwise stage1/native beside the

@@ -98,7 +98,7 @@ void refuseWhatIsOnlyNative(const native::PodPlan& plan) {
 
 }  // namespace
 
-int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
+int runEntry(const std::vector<std::string>& arguments,
              const std::function<int(const native::PodPlan&, const PodLayout&)>& work) {
   const native::RunOptions options = native::parseRunOptions(arguments);
   log::setDebug(options.debug);
@@ -106,8 +106,15 @@ int runEntry(const std::vector<std::string>& arguments, const std::vector<std::s
   const PodLayout layout(native::requirePod(options.uuid, PodLayout(".")));
   const native::PodPlan plan = native::makePlan(options, layout);
   refuseWhatIsOnlyNative(plan);
-  warnOfIgnored(plan, applied);
   return work(plan, layout);
+}
+
+int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
+             const std::function<int(const native::PodPlan&, const PodLayout&)>& work) {
+  return runEntry(arguments, [&](const native::PodPlan& plan, const PodLayout& layout) {
+    warnOfIgnored(plan, applied);
+    return work(plan, layout);
+  });
 }
 
 int gcEntry(const std::vector<std::string>& arguments) {

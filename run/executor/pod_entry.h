@@ -19,6 +19,10 @@ namespace actool::run::executor {
 int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
              const std::function<int(const native::PodPlan&, const PodLayout&)>& work);
 
+// The same where `work` applies every isolator, or says itself which it does not.
+int runEntry(const std::vector<std::string>& arguments,
+             const std::function<int(const native::PodPlan&, const PodLayout&)>& work);
+
 // The `gc` entry point of executors that leave nothing outside of the pod's directory.
 int gcEntry(const std::vector<std::string>& arguments);
 

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/native/control.h"
+#include "run/native/terminal.h"
 
 namespace actool::run::native {
 namespace {
@@ -29,23 +29,6 @@ bool truth(const std::string& argument, std::string_view value) {
   if (value == "false") return false;
   throw UsageError("\"" + printable(argument) + "\" takes true or false");
 }
-
-// The caller's terminal in raw mode, as long as this lives.
-class RawTerminal {
- public:
-  RawTerminal() {
-    if (::tcgetattr(STDIN_FILENO, &saved_) != 0) throwErrno("reading the terminal's settings");
-    termios raw = saved_;
-    ::cfmakeraw(&raw);
-    if (::tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) throwErrno("setting the terminal up");
-  }
-  ~RawTerminal() { ::tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_); }
-  RawTerminal(const RawTerminal&) = delete;
-  RawTerminal& operator=(const RawTerminal&) = delete;
-
- private:
-  termios saved_{};
-};
 
 class Session {
  public:
@@ -172,7 +155,7 @@ int attachTo(const AttachOptions& options) {
   const bool reading = typing || has(endpoints, "stdin");
   Session session(socket.get(), typing);
   const bool atTerminal = typing && ::isatty(STDIN_FILENO) == 1;
-  std::optional<RawTerminal> raw;
+  std::optional<RawMode> raw;
   if (atTerminal) raw.emplace();
   const UniqueFd signals = sizeSignals();
   if (atTerminal) session.sendSize();

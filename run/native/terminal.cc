@@ -22,17 +22,20 @@ int outputTerminal() {
 
 }  // namespace
 
-Terminal::Terminal(UniqueFd master) : master_(std::move(master)), output_(outputTerminal()) {
-  if (::fcntl(master_.get(), F_SETFL, O_NONBLOCK) != 0) throwErrno("setting up the pod's terminal");
+RawMode::RawMode() {
   if (::tcgetattr(STDIN_FILENO, &saved_) != 0) throwErrno("reading the terminal's settings");
-  copySize();
   termios raw = saved_;
   ::cfmakeraw(&raw);
   if (::tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) throwErrno("setting the terminal to raw mode");
 }
 
-Terminal::~Terminal() {
+RawMode::~RawMode() {
   ::tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
+}
+
+Terminal::Terminal(UniqueFd master) : master_(std::move(master)), output_(outputTerminal()) {
+  if (::fcntl(master_.get(), F_SETFL, O_NONBLOCK) != 0) throwErrno("setting up the pod's terminal");
+  copySize();
 }
 
 void Terminal::copySize() const {

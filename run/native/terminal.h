@@ -14,12 +14,23 @@
 
 namespace actool::run::native {
 
+// While it lives the terminal that is standard input is in raw mode.
+class RawMode {
+ public:
+  RawMode();
+  ~RawMode();
+  RawMode(const RawMode&) = delete;
+  RawMode& operator=(const RawMode&) = delete;
+
+ private:
+  termios saved_{};
+};
+
 // While it lives the host's terminal is in raw mode; the destructor restores it.
 class Terminal {
  public:
   // `master` is the pod's side that we hold; standard input is the host's terminal.
   explicit Terminal(UniqueFd master);
-  ~Terminal();
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
@@ -38,7 +49,7 @@ class Terminal {
 
   UniqueFd master_;
   int output_;
-  termios saved_{};
+  RawMode raw_;
   std::string pending_;  // typed, not yet taken by the pod
   bool inputOpen_ = true;
 };

@@ -245,6 +245,35 @@ class Nspawn(Executor, native_test.NativeCase):
     entry_points = harness.BIN / "stage1/nspawn/rootfs"
 
 
+class VirtualMachine(native_test.NativeCase):
+    entry_points = harness.BIN / "stage1/vm/rootfs"
+    environment = {"ACTOOL_VM_ACCEL": "tcg"}  # what there is in CI, and by the same clock everywhere
+
+    def setUp(self):
+        super().setUp()
+        self.lab.env.update(self.environment)
+
+
+class Images(VirtualMachine):
+    """Pods whose images are EROFS file systems, as those of a store are."""
+
+    def start(self, *options, **kwargs):
+        for app in (self.dir / "stage1/rootfs/opt/stage2").iterdir():
+            index = self.dir / "images" / app.name / "erofs"
+            index.parent.mkdir(parents=True)
+            subprocess.run(["mkfs.erofs", "--quiet", index, app / "rootfs"], check=True, stdout=subprocess.DEVNULL)
+            record = self.dir / "appsinfo" / app.name / "tree"
+            record.parent.mkdir(parents=True)
+            record.write_text(f"{index}\n")
+        return super().start(*options, **kwargs)
+
+
+# What differs in a guest is timing, and a sanitizer's build in an emulated one has too much of it.
+if harness.SLOW == 1:
+    class Vm(Executor, Images):
+        pass
+
+
 class Oci(native_test.NativeCase):
     entry_points = harness.BIN / "stage1/oci/rootfs"
 

@@ -5,3 +5,4 @@ actool_unit_test(run_native_test
           native_users_test.cc
   DEPS actool_native actool_native_net actool_run)
 actool_unit_test(run_metadata_test SOURCES metadata_test.cc DEPS actool_metadata)
+actool_unit_test(run_vm_test SOURCES vm_test.cc DEPS actool_vm actool_run)
