@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cas/care.h"
+#include "cas/gc_record.h"
 #include "cas/layout/lease.h"
 #include "tests/unit/cas/plain_image.h"
 #include "tests/unit/cas/store_test_support.h"
@@ -181,6 +182,40 @@ TEST_F(QuotaTest, ManyGoAtOnce) {
   EXPECT_EQ(listed().size(), 2U);
   const FsckReport report = checkStore(layout_);
   EXPECT_EQ(report.entriesAdded + report.entriesRemoved, 0U);
+}
+
+// The short reading of a record and the whole one say the same.
+TEST_F(QuotaTest, RecordsAreReadAlike) {
+  StoredImage image = ingestSigned(imageTar("example.com/web", {"version=1.2.3", "other=a\"b"}));
+  for (int round = 0; round < 6; ++round) {
+    const std::string text = dumpLine(image.toJson());
+    const GcRecord record = readGcRecord(text);
+    const StoredImage whole = StoredImage::parse(text, "record");
+    const MatchKey key = matchKeyOf(whole);
+    EXPECT_EQ(record.name, "example.com/web");
+    EXPECT_EQ(record.label("version"), "1.2.3");
+    EXPECT_EQ(record.label("other"), "a\"b");
+    EXPECT_EQ(record.label("none"), "");
+    EXPECT_EQ(record.imported, whole.imported);
+    EXPECT_EQ(record.askedWithoutVersion, key.askedWithoutVersion);
+    std::uint64_t bytes = whole.tarSize;
+    if (blobsOf(whole).size() > 1) bytes += whole.distributed.size;
+    EXPECT_EQ(record.bytes, bytes);
+    if (round == 0) image.distributed.encoding = Encoding::xz;
+    if (round == 1) image.distributed.kept = false;
+    if (round == 2) image.noteRequested({schema::AppRef::parse("example.com/web:1.2.3"), "2031"});
+    if (round == 3) {
+      EXPECT_EQ(record.active, "2031");
+      image.noteRequested({schema::AppRef::parse("example.com/web,other=x"), "2030"});
+      image.noteSource({"https://example.com/", "\"{[\"", "2099", "2032"});
+    }
+    if (round == 4) {
+      EXPECT_EQ(record.active, "2032");
+      EXPECT_EQ(record.askedWithoutVersion, "2030");
+    }
+  }
+  for (const char* text : {"", "{}", "[]", "{\"name\":\"x\"", "{\"name\":\"x\",\"tarSize\":1}"})
+    EXPECT_THROW(readGcRecord(text), Error) << text;
 }
 
 TEST_F(QuotaTest, BadLeasesStopTheCollection) {
