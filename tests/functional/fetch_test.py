@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -495,6 +496,22 @@ class Fetch(harness.TestCase):
         self.assertGreater(shown[-1], 500_000)
         self.assertEqual(len(self.images_asked(server)), 1)
         self.assertEqual(self.image_ids(), [identity])
+
+    def test_on_a_terminal_the_one_that_waits_shows_the_others_progress(self):
+        server, url, identity, _ = self.cutting(pace=0.02)
+        first = self.lab.popen("fetch", "--format=id", url)
+        harness.wait_for(lambda: self.images_asked(server), "the first transfer to begin")
+        result = self.ok(harness.tty_session(self.lab.argv("fetch", "--format=id", url), self.lab.env))
+        self.assertEqual((result.out, first.wait(30 * harness.SLOW)), (identity + "\n", 0))
+        first.communicate()
+        self.assertIn("waiting for another process that fetches the same image", result.err)
+        # One line, drawn over itself again and again: what the other one has.
+        lines = re.findall(r"\x1b\[1A\r[^\r\n]*: ([0-9.]+) (KiB|MiB) ", result.err)
+        bytes_shown = [float(number) * (1 << (10 if unit == "KiB" else 20)) for number, unit in lines]
+        self.assertGreater(len(set(bytes_shown)), 3, result.err)
+        self.assertEqual(bytes_shown, sorted(bytes_shown), result.err)
+        self.assertGreater(bytes_shown[-1], 1 << 20, result.err)
+        self.assertEqual(len(self.images_asked(server)), 1)
 
     # --- dependencies ---
 

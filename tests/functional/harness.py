@@ -17,7 +17,9 @@ import io
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -106,6 +108,34 @@ class Result:
 
     def __repr__(self):
         return f"exit {self.code}\n--- stdout\n{self.out[:4000]}\n--- stderr\n{self.err[:4000]}"
+
+
+def tty_session(argv, env, answers=(), timeout=60):
+    """Runs argv on a terminal of its own, typing each answer when a question stands there. The result's `err` is
+    what the terminal shows; standard output is a pipe."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(argv, stdin=follower, stdout=subprocess.PIPE, stderr=follower, env=env)
+    os.close(follower)
+    shown, waiting, end = b"", list(answers), time.monotonic() + timeout * SLOW
+    asked = 0
+    while time.monotonic() < end:
+        ready, _, _ = select.select([leader], [], [], 0.05)
+        if ready:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:
+                break  # the last follower was closed
+            questions = shown.count(b"(yes/no)? ") + shown.count(b"'no': ")
+            if questions > asked and waiting:
+                asked = questions
+                os.write(leader, waiting.pop(0) + b"\n")
+        elif process.poll() is not None:
+            break
+    out = process.stdout.read()
+    process.stdout.close()
+    code = process.wait(10)
+    os.close(leader)
+    return Result(code, out, shown)
 
 
 class Lab:

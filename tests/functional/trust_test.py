@@ -3,40 +3,11 @@
 
 import os
 import pathlib
-import pty
-import select
 import signal
 import subprocess
 import time
 
 import harness
-
-
-def tty_session(argv, env, answers, timeout=60):
-    """Runs argv on a terminal of its own, typing each answer when a question stands there."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(argv, stdin=follower, stdout=subprocess.PIPE, stderr=follower, env=env)
-    os.close(follower)
-    shown, waiting, end = b"", list(answers), time.monotonic() + timeout * harness.SLOW
-    asked = 0
-    while time.monotonic() < end:
-        ready, _, _ = select.select([leader], [], [], 0.05)
-        if ready:
-            try:
-                shown += os.read(leader, 65536)
-            except OSError:
-                break  # the last follower was closed
-            questions = shown.count(b"(yes/no)? ") + shown.count(b"'no': ")
-            if questions > asked and waiting:
-                asked = questions
-                os.write(leader, waiting.pop(0) + b"\n")
-        elif process.poll() is not None:
-            break
-    out = process.stdout.read()
-    process.stdout.close()
-    code = process.wait(10)
-    os.close(leader)
-    return harness.Result(code, out, shown)
 
 
 class TrustCase(harness.TestCase):
@@ -107,7 +78,7 @@ class Add(TrustCase):
         self.assertEqual(self.stored(), [])
 
     def test_yes_on_a_terminal(self):
-        done = tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key)),
+        done = harness.tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key)),
                            self.lab.env, [b"y", b"yes"])
         self.assertEqual(done.code, 0, done)
         self.assertIn("Are you sure you want to trust this key (yes/no)?", done.err)
@@ -115,14 +86,14 @@ class Add(TrustCase):
         self.assertEqual(self.stored(), [f"root.d/{self.key}"])
 
     def test_no_on_a_terminal(self):
-        done = tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key)),
+        done = harness.tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key)),
                            self.lab.env, [b"no"])
         self.assertEqual(done.code, 253, done)
         self.assertIn("no key was added", done.err)
         self.assertEqual(self.stored(), [])
 
     def test_each_key_is_asked_about(self):
-        done = tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key, self.other)),
+        done = harness.tty_session(self.lab.argv("trust", "add", "--root", self.key_file(self.key, self.other)),
                            self.lab.env, [b"no", b"yes"])
         self.assertEqual(done.code, 0, done)
         self.assertEqual(self.stored(), [f"root.d/{self.other}"])
