@@ -198,19 +198,22 @@ std::string refetchLine(const StoredImage& image) {
   return record.endpoints.empty() ? ref.str() : dumpLine(record.toJson());
 }
 
-// How many of the lost images are back. The lines of the others go to standard output, as far as
-// they are this namespace's.
+// How many of the lost images are back: each comes to its own namespace, by that one's keys. The
+// lines of the others go to standard output, as far as they are this namespace's.
 std::size_t handleLost(const std::vector<LostImage>& lost, bool refetching,
                        const cli::Globals& globals) {
   std::size_t back = 0;
-  for (const auto& [ns, image, place] : lost) {
-    if (ns != globals.ns) {
-      log::warn("lost in namespace {}: get it again with 'actool --namespace={} fetch {}'",
-                ns.str(), ns.str(), schema::AppRef(image.name, image.labels).str());
-    } else if (refetching && refetch(globals, {ns, image, place})) {
+  for (const LostImage& one : lost) {
+    cli::Globals its = globals;
+    its.ns = one.ns;
+    if (refetching && refetch(its, one)) {
       ++back;
+    } else if (one.ns == globals.ns) {
+      cli::print(refetchLine(one.image) + "\n");
     } else {
-      cli::print(refetchLine(image) + "\n");
+      const std::string name = schema::AppRef(one.image.name, one.image.labels).str();
+      log::warn("lost in {}: get it again with 'actool --namespace={} fetch {}'",
+                storeOf(its).describe(), its.ns.str(), name);
     }
   }
   return back;
@@ -338,7 +341,8 @@ std::vector<cli::Subcommand> careSubcommands() {
            "made again when it is needed. With --repair, what follows from other files is mended, "
            "and images that stay broken are moved to the store's directory quarantine/; for each "
            "a line is printed from which 'actool fetch' gets it again. With --refetch that is done "
-           "at once: the very same images, from where they came, verified as ever.\n\n"
+           "at once: the very same images, in their namespaces, from where they came, verified as "
+           "ever.\n\n"
            "Example:\n    actool image fsck\n    actool image fsck --refetch",
        .setup = [](cli::Options& app, cli::Globals& globals) -> std::function<int()> {
          auto arguments = std::make_shared<FsckArguments>();

@@ -215,7 +215,8 @@ std::vector<std::string> Globals::forward() const {
     if (differs) arguments.push_back(option + "=" + value);
   };
   add(dirGiven_, "--dir", dir.string());
-  add(nsGiven_ || !ns.isDefault(), "--namespace", ns.str());
+  // The default one too: the configuration may say another.
+  add(true, "--namespace", ns.str());
   add(systemConfig != defaults.systemConfig, "--system-config", systemConfig.string());
   add(localConfig != defaults.localConfig, "--local-config", localConfig.string());
   add(userConfig != defaults.userConfig, "--user-config", userConfig.string());

@@ -121,6 +121,30 @@ class Refetch(harness.TestCase):
         self.assertEqual(sorted(self.image_ids()), sorted([self.base, self.other]))
         self.ok(self.lab.actool("image", "verify"))
 
+    def test_other_namespaces_get_theirs_by_their_own_keys(self):
+        key = self.lab.work / "key.pub"
+        key.write_bytes(self.gpg.export(self.key))
+        for team in ("blue", "red"):
+            words = (f"--namespace={team}", "trust", "add", f"--prefix={HOST}", "--skip-fingerprint-review", key)
+            self.ok(self.lab.actool(*words))
+            self.ok(self.lab.actool(f"--namespace={team}", "fetch", "--nodeps", f"{HOST}/web:1.0.0"))
+        self.ok(self.lab.actool("--namespace=red", "trust", "rm", f"--prefix={HOST}", self.key))
+
+        def has(namespace):
+            return self.ok(self.lab.actool(f"--namespace={namespace}", "image", "list", "--format=id")).out.split()
+        self.flip(self.web)  # one file for all three
+        # Told in another namespace than the default one, which gets its image too.
+        result = self.lab.actool("--namespace=blue", "image", "fsck", "--refetch")
+        self.assertEqual(result.code, 253, result)
+        self.assertEqual(result.out, "")  # red's is none of blue's business
+        self.assertIn("2 images were fetched again", result.err)
+        self.assertRegex(result.err, "lost in namespace red of .* 'actool --namespace=red fetch " + f"{HOST}/web:1.0.0")
+        self.assertEqual(has("blue"), [self.web])
+        self.assertIn(self.web, has("default"))
+        self.assertEqual(has("red"), [])
+        self.ok(self.lab.actool("--namespace=blue", "image", "verify"))
+        self.ok(self.lab.actool("image", "verify"))
+
     def test_a_key_that_is_trusted_no_more(self):
         self.flip(self.other)
         self.ok(self.lab.actool("trust", "rm", f"--prefix={HOST}", self.key))
