@@ -74,13 +74,43 @@ function(actool_library name)
   actool_common(${name})
 endfunction()
 
-# actool_tool(NAME SOURCES a.cc ... [DEPS ...] [LINKS actool-x ...]): a program in the
-# libexec directory. LINKS are the further subcommands that live in it: `actool x` execs
+# The programs between a command and its app are linked statically where that can be: the dynamic
+# linker is a good part of the run time of a program this short.
+set(ACTOOL_STATIC OFF)
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ACTOOL_SANITIZE AND NOT ACTOOL_COVERAGE)
+  set(ACTOOL_STATIC ON)
+endif()
+
+# actool_link_statically(TARGET library ...): links the libraries, in the linker's order, and nothing
+# dynamically. static-pie rather than static: with plain static the first exception sorts all unwind
+# tables, 2 ms. By file, since the libraries' own dependencies are shared ones (OpenSSL) of which
+# nothing in these programs uses anything: with a crypto function in one the link fails, which is right.
+function(actool_link_statically target)
+  target_link_libraries(${target} PRIVATE -static-pie)
+  foreach(library IN LISTS ARGN)
+    if(TARGET ${library})
+      target_link_libraries(${target} PRIVATE $<TARGET_FILE:${library}>)
+      target_include_directories(${target} PRIVATE
+        $<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>)
+      add_dependencies(${target} ${library})
+    else()
+      target_link_libraries(${target} PRIVATE ${library})
+    endif()
+  endforeach()
+endfunction()
+
+# actool_tool(NAME SOURCES a.cc ... [DEPS ...] [STATIC library ...] [LINKS actool-x ...]): a program in
+# the libexec directory. STATIC lists the libraries that replace DEPS where it is linked statically.
+# LINKS are the further subcommands that live in it: `actool x` execs
 # `actool-x`, and the program looks at its own name to see which it is.
 function(actool_tool name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;STATIC;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  if(ARG_STATIC AND ACTOOL_STATIC)
+    actool_link_statically(${name} ${ARG_STATIC})
+  else()
+    target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  endif()
   actool_common(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${ACTOOL_BIN_DIR})
   install(TARGETS ${name} RUNTIME DESTINATION ${ACTOOL_LIBEXEC_DIR})

@@ -23,21 +23,8 @@ function(actool_stage1 name)
   actool_common(${target})
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME run RUNTIME_OUTPUT_DIRECTORY ${dir}/rootfs)
-  if(ARG_STATIC AND CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT ACTOOL_SANITIZE AND NOT ACTOOL_COVERAGE)
-    # static-pie rather than static: with plain static the first exception sorts all unwind tables, 2 ms.
-    # By file, since the libraries' own dependencies are shared ones (OpenSSL) of which nothing here
-    # uses anything: with a crypto function in this program the link fails, which is right.
-    target_link_libraries(${target} PRIVATE -static-pie)
-    foreach(library IN LISTS ARG_STATIC)
-      if(TARGET ${library})
-        target_link_libraries(${target} PRIVATE $<TARGET_FILE:${library}>)
-        target_include_directories(${target} PRIVATE
-          $<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>)
-        add_dependencies(${target} ${library})
-      else()
-        target_link_libraries(${target} PRIVATE ${library})
-      endif()
-    endforeach()
+  if(ARG_STATIC AND ACTOOL_STATIC)
+    actool_link_statically(${target} ${ARG_STATIC})
   else()
     target_link_libraries(${target} PRIVATE ${ARG_DEPS})
   endif()

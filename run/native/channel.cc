@@ -52,7 +52,8 @@ bool Channel::send(MessageKind kind, std::string_view payload, int fd) const {
 }
 
 std::optional<Message> Channel::receive(bool wait) const {
-  std::array<char, kMaxPayload + 1> buffer{};
+  // Not cleared: messages are short.
+  std::array<char, kMaxPayload + 1> buffer;
   iovec part{buffer.data(), buffer.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   msghdr header{};
