@@ -151,9 +151,11 @@ void Seeder::hashLoop() {
 }
 
 void Seeder::addSeed(Seed& seed, const std::string& torrent) {
+  // The v1 form first, so that it is the first to connect to a peer of --peer: Transmission hangs
+  // up on a second connection from one address while the first one has not said what it is about.
+  if (options_.v1) addTorrent(seed, v1Form(torrent));
   addTorrent(seed, torrent);
   seed.infoHash = parseTorrent(torrent).infoHash;
-  if (options_.v1) addTorrent(seed, v1Form(torrent));
   seed.state = "seeding";
 }
 

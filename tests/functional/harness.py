@@ -341,9 +341,9 @@ http {{
         (directory / "index.html").write_text(f"<!DOCTYPE html><html><head>\n{metas}</head></html>\n")
 
 
-def _connects(port):
+def _connects(port, address="127.0.0.1"):
     with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def wait_for(condition, what, detail=lambda: "", seconds=20):

@@ -80,25 +80,34 @@ def aria2(lab, torrent, directory, seed=True, trackers=(), peers=()):
     return Peer(lab, argv + [str(torrent)], port, stdout=subprocess.DEVNULL)
 
 
-def transmission(lab, torrent, directory):
+def transmission(lab, torrent, directory, address="127.0.0.1"):
     port = free_port()
     config = pathlib.Path(tempfile.mkdtemp(prefix="transmission-", dir=lab.work))
-    (config / "settings.json").write_text(json.dumps({"dht-enabled": False, "lpd-enabled": False, "utp-enabled": False}))
+    (config / "settings.json").write_text(json.dumps({"dht-enabled": False, "lpd-enabled": False, "utp-enabled": False,
+                                                       "bind-address-ipv4": address}))
     return Peer(lab, ["transmission-cli", "-g", str(config), "-p", str(port), "-M", "-w", str(directory), str(torrent)], port,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def address_beside_loopback(number):
+    """An address of this namespace that is none of 127/8: Transmission connects to nobody there, and
+    knows only one peer of an address."""
+    address = f"198.51.100.{number}"
+    subprocess.run(["ip", "address", "replace", f"{address}/32", "dev", "lo"], check=True)
+    return address
 
 
 class Tracker:
     """opentracker for these info-hashes (v1, hex). It changes its root to its directory first."""
 
-    def __init__(self, lab, infohashes):
+    def __init__(self, lab, infohashes, address="127.0.0.1"):
         directory = pathlib.Path(tempfile.mkdtemp(prefix="tracker-", dir=lab.work))
         directory.chmod(0o755)
         whitelist = directory / "whitelist"
         whitelist.write_text("".join(infohash + "\n" for infohash in infohashes))
         whitelist.chmod(0o644)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/announce"
-        self.process = lab.start(["opentracker", "-i", "127.0.0.1", "-p", str(self.port), "-P", str(self.port), "-d", str(directory),
+        self.url = f"http://{address}:{self.port}/announce"
+        self.process = lab.start(["opentracker", "-i", address, "-p", str(self.port), "-P", str(self.port), "-d", str(directory),
                                   "-w", whitelist.name, "-u", "nobody"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        harness.wait_for(lambda: harness._connects(self.port), "opentracker to listen")
+        harness.wait_for(lambda: harness._connects(self.port, address), "opentracker to listen")

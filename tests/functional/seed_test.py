@@ -23,9 +23,9 @@ class SeedCase(SwarmCase):
         self.ok(self.lab.actool("fetch", self.aci))
         self.source = self.lab.store
 
-    def start(self, *args, port=None, expect=1, preexec_fn=None):
+    def start(self, *args, port=None, expect=1, preexec_fn=None, address="127.0.0.1"):
         port = port or peers.free_port()
-        self.argv = self.lab.argv("seed", f"--listen=127.0.0.1:{port}", *args)
+        self.argv = self.lab.argv("seed", f"--listen={address}:{port}", *args)
         process = self.lab.start(self.argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=preexec_fn)
         process.port = port
         self.addCleanup(self.end, process)
@@ -56,21 +56,27 @@ class SeedCase(SwarmCase):
 
 
 class ToOthers(SeedCase):
-    def downloads(self, make):
-        """What a stock client gets, by where it puts it."""
+    def client(self, make):
+        """A stock client and where it puts what it gets."""
         target = pathlib.Path(harness.tempfile.mkdtemp(prefix="target-", dir=self.lab.work))
         client = make(target)
         self.addCleanup(client.stop)
+        return client, target
+
+    def downloads(self, make):
+        self.arrives(self.client(make)[1])
+
+    def arrives(self, target):
         name = "sha256-" + hashlib.sha256(self.aci.read_bytes()).hexdigest() + ".aci"
         file = target / name
         wait_for(lambda: file.exists() and file.stat().st_size == self.aci.stat().st_size and file.read_bytes() == self.aci.read_bytes(),
                  "the whole file", lambda: str(list(target.iterdir())), seconds=60)
 
-    def tracked(self, *args):
+    def tracked(self, *args, address="127.0.0.1"):
         """A seeder of both forms, a tracker, and the torrents that name it."""
         hashes = [self.magnet.split("btih:")[1][:40], self.ok(self.lab.actool("torrent", "--magnet", "--v1", self.aci)).out.split("btih:")[1][:40]]
-        tracker = peers.Tracker(self.lab, hashes)
-        self.start("--v1", "--tracker", tracker.url, *args)
+        tracker = peers.Tracker(self.lab, hashes, address)
+        self.start("--v1", "--tracker", tracker.url, *args, address=address)
         hybrid, v1 = self.lab.work / "h.torrent", self.lab.work / "v.torrent"
         self.make_torrent(self.aci, hybrid, "--tracker", tracker.url)
         self.make_torrent(self.aci, v1, "--v1", "--tracker", tracker.url)
@@ -80,6 +86,16 @@ class ToOthers(SeedCase):
         hybrid, v1 = self.tracked()
         self.downloads(lambda target: peers.libtorrent(self.lab, hybrid, target, mode="get"))
         self.downloads(lambda target: peers.aria2(self.lab, v1, target, seed=False))
+
+    def test_transmission(self):
+        """One that the seeder is told of, and one that finds it by tracker. (Transmission looks at whom to
+        be interested in every ten seconds.)"""
+        told, told_target = self.client(lambda target: peers.transmission(self.lab, self.v1, target).wait_listening())
+        address, other = peers.address_beside_loopback(1), peers.address_beside_loopback(2)
+        _, v1 = self.tracked(f"--listen=127.0.0.1:{peers.free_port()}", f"--peer=127.0.0.1:{told.port}", address=address)
+        _, found_target = self.client(lambda target: peers.transmission(self.lab, v1, target, address=other))
+        self.arrives(told_target)
+        self.arrives(found_target)
 
     def test_fetch_by_tracker_by_magnet_and_again(self):
         hybrid, _ = self.tracked()
