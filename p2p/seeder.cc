@@ -14,6 +14,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "p2p/spread.h"
 #include "p2p/torrent_file.h"
 
 namespace actool::p2p {
@@ -181,6 +182,7 @@ void Seeder::addTorrent(Seed& seed, const std::string& torrent) {
   }
   params.have_pieces.resize(parsed.info->num_pieces(), true);
   params.trackers = options_.trackers;
+  params.extensions.emplace_back(&spreadPieces);
   for (const auto& [host, port] : options_.peers)
     params.peers.push_back(resolvePeer(host, port));
   seed.handles.push_back(session_->add_torrent(std::move(params)));

@@ -89,6 +89,9 @@ lt::settings_pack settingsOf(const SessionOptions& options) {
   pack.set_int(Pack::hashing_threads, 1);
   pack.set_int(Pack::connection_speed, 100);
   pack.set_int(Pack::torrent_connect_boost, 50);
+  // Seconds' worth of requests that wait at a peer: what is asked for early is what other peers
+  // turn out to have.
+  pack.set_int(Pack::request_queue_time, 1);
   pack.set_int(Pack::max_out_request_queue, 1000);
   pack.set_int(Pack::min_reconnect_time, 5);
   pack.set_int(Pack::urlseed_wait_retry, 5);
