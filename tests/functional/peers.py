@@ -100,13 +100,13 @@ def address_beside_loopback(number):
 class Tracker:
     """opentracker for these info-hashes (v1, hex). It changes its root to its directory first."""
 
-    def __init__(self, lab, infohashes, address="127.0.0.1"):
+    def __init__(self, lab, infohashes, address="127.0.0.1", port=None):
         directory = pathlib.Path(tempfile.mkdtemp(prefix="tracker-", dir=lab.work))
         directory.chmod(0o755)
         whitelist = directory / "whitelist"
         whitelist.write_text("".join(infohash + "\n" for infohash in infohashes))
         whitelist.chmod(0o644)
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://{address}:{self.port}/announce"
         self.process = lab.start(["opentracker", "-i", address, "-p", str(self.port), "-P", str(self.port), "-d", str(directory),
                                   "-w", whitelist.name, "-u", "nobody"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
