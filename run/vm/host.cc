@@ -45,6 +45,7 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kQemu = "/usr/bin/qemu-system-x86_64";
 constexpr const char* kOurProgram = "/proc/self/exe";
 constexpr std::size_t kMaxManifest = 16 << 20;
+constexpr std::string_view kSwitchedOff = "reboot: Power down";
 constexpr std::size_t kMaxConsoleTail = 4096;
 // The guest gives apps native::kStopSeconds; then it has some more to say so.
 constexpr auto kStopTimeout = std::chrono::seconds(native::kStopSeconds + 5);
@@ -368,11 +369,14 @@ void Host::machineGone() {
   readConsole();
   std::string last;
   for (const std::string_view line : split(consoleTail_, '\n')) {
-    if (!trim(line).empty()) last = printable(trim(line));
+    // What our own program said before it switched the machine off says more than that it did.
+    if (!trim(line).empty() && line.find(kSwitchedOff) == std::string_view::npos) {
+      last = printable(trim(line));
+    }
   }
   std::string why = "the virtual machine ended before the pod did";
   if (!status.ok()) why += ": QEMU " + status.describe();
-  if (!last.empty()) why += "; its kernel's last words: " + last;
+  if (!last.empty()) why += "; its last words: " + last;
   throw Error(why, "--debug shows what its kernel says");
 }
 

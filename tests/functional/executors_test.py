@@ -11,6 +11,7 @@ import time
 
 import harness
 import native_test
+import vm_pods
 
 
 class Executor:
@@ -245,33 +246,41 @@ class Nspawn(Executor, native_test.NativeCase):
     entry_points = harness.BIN / "stage1/nspawn/rootfs"
 
 
-class VirtualMachine(native_test.NativeCase):
-    entry_points = harness.BIN / "stage1/vm/rootfs"
-    environment = {"ACTOOL_VM_ACCEL": "tcg"}  # what there is in CI, and by the same clock everywhere
-
-    def setUp(self):
-        super().setUp()
-        self.lab.env.update(self.environment)
+class Planned(Exception):
+    """An app that a test wants to run, before it is run."""
 
 
-class Images(VirtualMachine):
-    """Pods whose images are EROFS file systems, as those of a store are."""
+class Vm(Executor, vm_pods.Images):
+    # Each boot takes seconds: tests that only look at the output of an app are run as apps of one pod.
+    TOGETHER = ("test_user_group_and_working_directory", "test_another_user_has_no_capabilities",
+                "test_capabilities_are_those_of_the_isolator", "test_no_new_privileges",
+                "test_kernel_file_systems_and_devices", "test_read_only_root", "test_own_network_namespace")
 
-    def start(self, *options, **kwargs):
-        for app in (self.dir / "stage1/rootfs/opt/stage2").iterdir():
-            index = self.dir / "images" / app.name / "erofs"
-            index.parent.mkdir(parents=True)
-            subprocess.run(["mkfs.erofs", "--quiet", index, app / "rootfs"], check=True, stdout=subprocess.DEVNULL)
-            record = self.dir / "appsinfo" / app.name / "tree"
-            record.parent.mkdir(parents=True)
-            record.write_text(f"{index}\n")
-        return super().start(*options, **kwargs)
+    def test_several_in_one_pod(self):
+        apps = []
+
+        def plan(script, **kwargs):
+            name = f"app{len(apps)}"
+            wrapped = f"out=$( ( {script} ) ); printf '%s\\nexit %s\\n' \"$out\" $? | sed 's/^/{name}|/'"
+            apps.append(self.app(wrapped, name=name, **kwargs))
+            raise Planned
+
+        self.run_app = plan
+        for test in self.TOGETHER:
+            with self.assertRaises(Planned):
+                getattr(Executor, test)(self)
+        self.pod(*apps)
+        lines = self.ok(self.run_pod()).out.splitlines()
+        for index, test in enumerate(self.TOGETHER):
+            own = [line.split("|", 1)[1] for line in lines if line.startswith(f"app{index}|")]
+            code = int(own.pop().removeprefix("exit "))
+            self.run_app = lambda *_, **__: harness.Result(code, ("\n".join(own) + "\n").encode(), b"")
+            with self.subTest(test):
+                getattr(Executor, test)(self)
 
 
-# What differs in a guest is timing, and a sanitizer's build in an emulated one has too much of it.
-if harness.SLOW == 1:
-    class Vm(Executor, Images):
-        pass
+for name in Vm.TOGETHER:
+    setattr(Vm, name, None)
 
 
 class Oci(native_test.NativeCase):
@@ -281,6 +290,11 @@ class Oci(native_test.NativeCase):
         self.lab.env["ACTOOL_OCI_RUNTIME"] = "no-such-runtime"
         self.refused(self.run_app("true"), 252, "there is no OCI runtime no-such-runtime")
         del self.lab.env["ACTOOL_OCI_RUNTIME"]
+
+
+# What differs in a guest is timing, and a sanitizer's build in an emulated one has too much of it.
+if harness.SLOW != 1:
+    del Vm
 
 
 if __name__ == "__main__":

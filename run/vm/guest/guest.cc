@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <list>
 
 #include "core/base/error.h"
@@ -41,7 +42,8 @@ class Guest {
  private:
   void takeSignals();
   void watchRecords();
-  void startPod();
+  void start(std::uint16_t number, bool terminal, const std::string& term,
+             const std::function<int()>& work);
   void take(const Frame& frame);
   void startEntering(const Frame& frame);
   void readRecords();
@@ -84,15 +86,22 @@ void Guest::watchRecords() {
   }
 }
 
-void Guest::startPod() {
-  jobs_.emplace_back(kPodJob, config_.terminal, config_.term,
-                     [this] { return native::runPod(setUpPod(config_, layout_), layout_); });
+void Guest::start(std::uint16_t number, bool terminal, const std::string& term,
+                  const std::function<int()>& work) {
+  try {
+    jobs_.emplace_back(number, terminal, term, work);
+  } catch (const Error& error) {
+    const std::string code = std::to_string(static_cast<int>(error.code()));
+    link_.send(FrameKind::failure, number, code + " " + error.what());
+    link_.send(FrameKind::ended, number, code);
+  }
 }
 
 void Guest::run() {
   takeSignals();
   watchRecords();
-  startPod();
+  start(kPodJob, config_.terminal, config_.term,
+        [this] { return native::runPod(setUpPod(config_, layout_), layout_); });
   while (true) {
     std::vector<pollfd> fds = {{link_.fd(), link_.events(true), 0},
                                {signals_.get(), POLLIN, 0},
@@ -139,7 +148,7 @@ void Guest::take(const Frame& frame) {
 
 void Guest::startEntering(const Frame& frame) {
   const EnterRequest request = parseEnterRequest(frame.payload);
-  jobs_.emplace_back(frame.job, request.terminal, request.term, [this, request] {
+  start(frame.job, request.terminal, request.term, [this, request] {
     const auto pid = parseUint(trim(readFile(layout_.pid(), kMaxSmallFile)));
     native::EnterOptions options;
     options.pid = static_cast<pid_t>(pid.value());

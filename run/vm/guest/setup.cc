@@ -132,6 +132,7 @@ GuestConfig setUpGuest() {
     throwErrno("going to the root file system");
   }
   useConsole();
+  mountAt("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0600,ptmxmode=0666");
   makeDirs("/tmp", 01777);
   mountAt("/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC);
   mountAt("/written", "tmpfs", 0, "mode=0755");
