@@ -28,7 +28,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
 import harness  # noqa: E402
 import kernel_mount  # noqa: E402
-import peers  # noqa: E402
+import bench_peers as peers  # noqa: E402
 
 TAR_SIZE = 204 << 20
 IMAGES = 100_000
