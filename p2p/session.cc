@@ -88,6 +88,8 @@ lt::settings_pack settingsOf(const SessionOptions& options) {
   pack.set_int(Pack::aio_threads, 1);
   pack.set_int(Pack::hashing_threads, 1);
   pack.set_int(Pack::connection_speed, 100);
+  // A fleet that is told of an image connects at once.
+  pack.set_int(Pack::listen_queue_size, 256);
   pack.set_int(Pack::torrent_connect_boost, 50);
   // Seconds' worth of requests that wait at a peer: what is asked for early is what other peers
   // turn out to have.

@@ -1,15 +1,21 @@
 """actool seed: to stock clients and to actool fetch; the store's changes, restarts, status, limits."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import random
 import signal
+import socket
 import subprocess
-import time
+import sys
 import urllib.request
 
 import harness
+
+sys.path.append(str(harness.SOURCE / "tests/bench"))
+import hosts  # noqa: E402
 import peers
 from harness import Entry, aci_tar, directory, image_id, manifest, wait_for, write_aci
 from swarm_test import NAME, SwarmCase
@@ -125,6 +131,43 @@ class ToOthers(SeedCase):
         self.refused(self.lab.actool("seed", "--private", "--dht=public"), 254, "--private goes with neither")
 
 
+class Hosts(SeedCase):
+    """Each seeder and fetch on a host of its own: a network namespace on one bridge."""
+
+    def setUp(self):
+        super().setUp()
+        switch = hosts.Switch(3, mbit=1000)
+        switch.__enter__()
+        self.addCleanup(switch.__exit__)
+        self.hosts = switch.hosts
+
+    def seeder(self, host, *args):
+        process = self.lab.start([*host.enter(), *self.lab.argv("seed", f"--listen={host.address}:6881", *args)],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(self.end, process)
+        return process
+
+    def fetch_at(self, host, *args):
+        done = subprocess.run([*host.enter(), *self.lab.argv("fetch", *args)], env=self.lab.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120 * harness.SLOW)
+        return harness.Result(done.returncode, done.stdout, done.stderr)
+
+    def test_dht_without_tracker(self):
+        """The first seeder has no image and is the node that the others start from; whom the fetch asks for
+        bytes it knows by the DHT alone."""
+        first, second, third = self.hosts
+        self.elsewhere()
+        self.seeder(first, "--dht=private", "--control", self.lab.work / "first.sock")
+        self.lab.store = self.source
+        node = f"--dht-node={first.address}:6881"
+        self.seeder(second, "--dht=private", node, "--no-pex")
+        wait_for(lambda: self.count() == 1, "the second to seed")
+        self.elsewhere()
+        self.refused(self.fetch_at(third, "--patience=2", self.torrent), 251, "nothing came from the swarm")
+        # An announcement takes some seconds to be told.
+        self.fetched(self.fetch_at(third, "--dht=private", node, "--patience=60", self.torrent))
+
+
 class Service(SeedCase):
     def other_image(self, name="example.test/other"):
         aci = write_aci(self.lab.work / "other.aci", aci_tar(manifest(name), [directory("rootfs"), Entry("rootfs/x", os.urandom(300_000))]))
@@ -173,6 +216,53 @@ class Service(SeedCase):
         self.ok(self.lab.actool("image", "gc"))
         leases = self.ok(self.lab.actool("image", "lease", "list", "--format=jsonl")).records()
         self.assertEqual(len(leases), 1)
+
+    def test_killed_while_it_writes(self):
+        """At any instant of a start, in which torrents are hashed and kept."""
+        chance = random.Random(5)
+        torrents = self.source / "seed/torrents"
+        for _ in range(harness.kills(12)):
+            for path in torrents.glob("*"):
+                path.unlink()
+            process = self.lab.popen("seed", f"--listen=127.0.0.1:{peers.free_port()}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0, 0.4) * harness.SLOW)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        process = self.start()
+        # What was half written is gone or was made again.
+        self.assertEqual(len(list(torrents.iterdir())), 1)
+        self.elsewhere()
+        self.fetched(self.fetch(f"--peer=127.0.0.1:{process.port}", self.torrent))
+
+    def test_a_thousand_connections_from_one_address(self):
+        """They say nothing, or nonsense. Who asks for something is served all the same."""
+        process = self.start("--connections=50")
+        crowd = []
+        self.addCleanup(lambda: [one.close() for one in crowd])
+        for _ in range(1000):
+            one = socket.socket()
+            one.setblocking(False)
+            crowd.append(one)
+            # The seeder need not take it.
+            one.connect_ex(("127.0.0.1", process.port))
+        for one in crowd[::2]:
+            with contextlib.suppress(OSError):
+                one.sendall(os.urandom(100))
+        descriptors = len(os.listdir(f"/proc/{process.pid}/fd"))
+        self.assertLess(descriptors, 200)
+        self.elsewhere()
+        self.fetched(self.fetch(f"--peer=127.0.0.1:{process.port}", self.torrent))
+        self.assertIsNone(process.poll())
+
+    def test_status_watch(self):
+        self.start()
+        process = self.lab.popen("seed", "status", "--watch", "--format=jsonl")
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+        self.assertEqual([image["state"] for image in first["images"]], ["seeding"])
+        self.assertEqual(first["images"][0]["id"], second["images"][0]["id"])
 
     def test_ends_in_order(self):
         process = self.start()
