@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import random
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -166,6 +168,42 @@ class Hosts(SeedCase):
         self.refused(self.fetch_at(third, "--patience=2", self.torrent), 251, "nothing came from the swarm")
         # An announcement takes some seconds to be told.
         self.fetched(self.fetch_at(third, "--dht=private", node, "--patience=60", self.torrent))
+
+
+class Readme(SeedCase):
+    """The five commands of README.md, as they are printed there."""
+
+    def test_a_mirror_and_a_fleet(self):
+        text = (harness.SOURCE / "README.md").read_text()
+        commands = re.findall(r"^    (actool .*)$", text[text.index("A private mirror with neither"):].split("\n\n## ")[0], re.MULTILINE)
+        self.assertEqual(len(commands), 5, commands)
+        subprocess.run(["ip", "address", "replace", "192.0.2.7/32", "dev", "lo"], check=True)
+        web = self.lab.work / "www/example.com"
+        web.mkdir(parents=True)
+        aci = write_aci(web / "web.aci", aci_tar(manifest("example.com/web", version="1.2.0")))
+        self.gpg.sign(self.key, aci)
+        # The nginx of the class has another host.
+        self.web.stop()
+        server = self.lab.nginx({"example.com": {}})
+        server.page("example.com", "example.com/web", [("ac-discovery", "example.com/web https://example.com/web.{ext}")])
+
+        self.elsewhere()
+        mirror = self.lab.store
+        *first, last = commands
+        for command in first:
+            words = shlex.split(command, comments=True)
+            if words[-1] == "&":
+                process = self.lab.start(self.lab.argv(*words[1:-1]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                self.addCleanup(self.end, process)
+                wait_for(lambda: self.count(mirror) == 1, "the mirror to seed")
+            else:
+                self.ok(self.lab.shell(f"cd {self.lab.work}\n{command}"))
+        # The fleet: the origin is gone, and what each has it gives on.
+        server.stop()
+        for _ in range(2):
+            self.elsewhere()
+            self.ok(self.lab.shell(f"cd {self.lab.work}\n{last}"))
+            self.assertEqual(len(self.image_ids()), 1)
 
 
 class Service(SeedCase):
