@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,14 @@ class Swarm(unittest.TestCase):
         # The links went with the program.
         links = subprocess.run(["ip", "link"], stdout=subprocess.PIPE, text=True, check=True).stdout
         self.assertNotIn("port0", links)
+
+    def test_the_model(self):
+        out = subprocess.run([sys.executable, str(SWARM.with_name("swarm_model.py")), "--hosts=50", "--size=300"], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout
+        self.assertIn("bound 1.0 s", out)
+        last = float(re.search(r"last ([\d.]+) s", out)[1])
+        self.assertGreaterEqual(last, 1)
+        self.assertLess(last, 2, out)
 
 
 if __name__ == "__main__":
