@@ -1,5 +1,7 @@
 #include "cas/aci_tar.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -117,6 +119,25 @@ std::string_view name(TarType type) {
       return "FIFO";
   }
   return "entry";
+}
+
+std::uint32_t kindBits(TarType type) {
+  switch (type) {
+    case TarType::directory:
+      return S_IFDIR;
+    case TarType::symlink:
+      return S_IFLNK;
+    case TarType::charDevice:
+      return S_IFCHR;
+    case TarType::blockDevice:
+      return S_IFBLK;
+    case TarType::fifo:
+      return S_IFIFO;
+    case TarType::regular:
+    case TarType::hardLink:
+      break;
+  }
+  return S_IFREG;
 }
 
 TarReader::TarReader(AciSource& source, const TarLimits& limits)

@@ -33,6 +33,8 @@ struct TarLimits {
 
 enum class TarType { regular, hardLink, symlink, charDevice, blockDevice, directory, fifo };
 std::string_view name(TarType type);  // "regular file", "symbolic link", ...
+// As in st_mode: S_IFREG, S_IFDIR, ... A hard link is to a regular file here.
+std::uint32_t kindBits(TarType type);
 
 struct TarEntry {
   std::string path;  // as stored, bytes, no NUL, not empty; a trailing '/' is kept

@@ -288,23 +288,32 @@ std::optional<StoredImage> Ingest::share(const IngestRequest& request, const Nam
   return image;
 }
 
+// All but the file that the bytes go to.
+PipelineJob Ingest::jobOf(const IngestRequest& request, const IngestCallbacks& callbacks,
+                          const IngestSlot& slot, trust::VerifySession* session) const {
+  return {.input = request.input,
+          .inputName = request.inputName,
+          .data = -1,
+          .dataName = slot.data().string(),
+          .resumed = 0,
+          .tar = slot.tar(),
+          .session = session,
+          .size = request.size,
+          .limits = limits_,
+          .interruptFd = request.interruptFd,
+          .onProgress = callbacks.onProgress};
+}
+
 PipelineResult Ingest::pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
                                   const IngestSlot& slot, std::uint64_t resumed,
                                   trust::VerifySession* session) const {
   const int truncate = resumed == 0 ? O_TRUNC : 0;
   const UniqueFd data = openFile(slot.data().string(), O_RDWR | O_CREAT | truncate, 0644);
   callbacks.onOffset(resumed);
-  return runPipeline(PipelineJob{.input = request.input,
-                                 .inputName = request.inputName,
-                                 .data = data.get(),
-                                 .dataName = slot.data().string(),
-                                 .resumed = resumed,
-                                 .tar = slot.tar(),
-                                 .session = session,
-                                 .size = request.size,
-                                 .limits = limits_,
-                                 .interruptFd = request.interruptFd,
-                                 .onProgress = callbacks.onProgress});
+  PipelineJob job = jobOf(request, callbacks, slot, session);
+  job.data = data.get();
+  job.resumed = resumed;
+  return runPipeline(job);
 }
 
 // The bytes come into the file behind the back of the pipeline, which then finds all of them there.
@@ -322,17 +331,11 @@ PipelineResult Ingest::stagedPipeline(const IngestRequest& request,
     throw Error(
         fmt::format("{} has not the {} bytes that were announced", slot.staged().string(), size));
   }
-  PipelineJob job{.input = staged.get(),
-                  .inputName = slot.staged().string(),
-                  .data = staged.get(),
-                  .dataName = slot.data().string(),
-                  .resumed = size,
-                  .tar = slot.tar(),
-                  .session = session,
-                  .size = request.size,
-                  .limits = limits_,
-                  .interruptFd = request.interruptFd,
-                  .onProgress = callbacks.onProgress};
+  PipelineJob job = jobOf(request, callbacks, slot, session);
+  job.input = staged.get();
+  job.inputName = slot.staged().string();
+  job.data = staged.get();
+  job.resumed = size;
   UniqueFd copy;
   if (hasNoWriter(staged.get())) {
     std::filesystem::rename(slot.staged(), slot.data());

@@ -73,6 +73,8 @@ class Ingest {
                                    const trust::TrustDecision& decision) const;
   StoredImage receive(const IngestRequest& request, const IngestCallbacks& callbacks,
                       const IngestSlot& slot, std::uint64_t resumed) const;
+  PipelineJob jobOf(const IngestRequest& request, const IngestCallbacks& callbacks,
+                    const IngestSlot& slot, trust::VerifySession* session) const;
   PipelineResult pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
                             const IngestSlot& slot, std::uint64_t resumed,
                             trust::VerifySession* session) const;

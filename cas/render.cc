@@ -32,18 +32,13 @@ struct Link {
   const std::string* to;
 };
 
-TarEntry impliedDirectory() {
-  TarEntry entry;
-  entry.type = TarType::directory;
-  entry.mode = 0755;
-  return entry;
-}
-
 class Renderer {
  public:
-  Renderer(const RenderTree& tree, std::vector<int> tars, const Path& dest,
-           const RenderOptions& options)
-      : tree_(tree), tars_(std::move(tars)), options_(options), firstName_(tree.inodes().size()) {
+  Renderer(const LayeredTree& layered, const Path& dest, const RenderOptions& options)
+      : layered_(layered),
+        tree_(layered.tree()),
+        options_(options),
+        firstName_(tree_.inodes().size()) {
     if (mkdir(dest.c_str(), 0700) != 0) throwErrno("making the directory " + dest.string());
     root_ = openFile(dest.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   }
@@ -55,13 +50,10 @@ class Renderer {
     // Last, and from the leaves up: making a name changes its directory's time, and a
     // directory without the x bit would shut those below out.
     NodeWriter writer(options_.privileged);
-    const TarEntry implied = impliedDirectory();
     for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) {
-      const std::size_t inode = directory->node->inode;
       withContext("directory " + inQuotes(directory->path), [&] {
         const UniqueFd fd = openDirBeneath(root_.get(), directory->path);
-        writer.finishDirectory(
-            fd.get(), inode == RenderNode::kNoInode ? implied : tree_.inodes()[inode].entry);
+        writer.finishDirectory(fd.get(), tree_.directoryEntry(*directory->node));
       });
     }
     add(writer.report());
@@ -143,7 +135,7 @@ class Renderer {
       const UniqueFd fd = openDirBeneath(root_.get(), directory.path);
       for (const auto& [name, index] : directory.files) {
         const RenderInode& inode = tree_.inodes()[index];
-        if (!writer.make(fd.get(), *name, inode.entry, tars_[inode.layer])) leftOut_[index] = true;
+        if (!writer.make(fd.get(), *name, inode.entry, layered_.tar(inode))) leftOut_[index] = true;
       }
     });
   }
@@ -171,8 +163,8 @@ class Renderer {
     if (report_.firstXattrSkipped.empty()) report_.firstXattrSkipped = other.firstXattrSkipped;
   }
 
+  const LayeredTree& layered_;
   const RenderTree& tree_;
-  const std::vector<int> tars_;
   const RenderOptions options_;
   UniqueFd root_;
   std::vector<Directory> directories_;  // parents first
@@ -203,16 +195,8 @@ std::vector<std::string> RenderReport::notes() const {
 RenderReport renderTree(const std::vector<RenderLayer>& layers, const Path& dest,
                         const RenderOptions& options) {
   return withContext("rendering into " + dest.string(), [&] {
-    RenderTree tree;
-    std::vector<UniqueFd> owners;
-    std::vector<int> tars;
-    for (const RenderLayer& layer : layers) {
-      owners.push_back(openFile(layer.tar.string(), O_RDONLY));
-      tars.push_back(owners.back().get());
-      tree.addLayer(tars.back(), layer);
-    }
-    tree.prune();
-    return Renderer(tree, tars, dest, options).run();
+    const LayeredTree layered(layers);
+    return Renderer(layered, dest, options).run();
   });
 }
 

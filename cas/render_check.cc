@@ -55,23 +55,6 @@ std::set<std::string, std::less<>> namesIn(int dirFd) {
   return names;
 }
 
-mode_t kindBits(TarType type) {
-  switch (type) {
-    case TarType::symlink:
-      return S_IFLNK;
-    case TarType::charDevice:
-      return S_IFCHR;
-    case TarType::blockDevice:
-      return S_IFBLK;
-    case TarType::directory:
-      return S_IFDIR;
-    case TarType::fifo:
-      return S_IFIFO;
-    default:
-      return S_IFREG;
-  }
-}
-
 // What chmod(2) leaves of an access list: the entries for named users and groups, and with them the
 // owning group's. The others are the mode, which is compared as such.
 std::set<std::string> namedEntries(std::string_view attribute) {
@@ -90,26 +73,19 @@ std::set<std::string> namedEntries(std::string_view attribute) {
 
 class TreeComparison {
  public:
-  TreeComparison(const RenderTree& tree, std::vector<int> tars)
-      : tree_(tree),
-        tars_(std::move(tars)),
+  explicit TreeComparison(const LayeredTree& layered)
+      : layered_(layered),
+        tree_(layered.tree()),
         privileged_(geteuid() == 0),
-        seen_(tree.inodes().size()) {}
+        seen_(tree_.inodes().size()) {}
 
   void directory(int fd, const RenderNode& node, const std::string& path) {
     withContext(path.empty() ? std::string("its root") : inQuotes(path), [&] {
       struct stat info {};
       if (::fstat(fd, &info) != 0) throwErrno("looking at it");
-      static const TarEntry kImplied = [] {
-        TarEntry entry;
-        entry.type = TarType::directory;
-        entry.mode = 0755;
-        return entry;
-      }();
-      const bool implied = node.inode == RenderNode::kNoInode;
-      metadata(info, implied ? kImplied : tree_.inodes()[node.inode].entry);
-      attributes("/proc/self/fd/" + std::to_string(fd) + "/.",
-                 implied ? kImplied : tree_.inodes()[node.inode].entry);
+      const TarEntry& entry = tree_.directoryEntry(node);
+      metadata(info, entry);
+      attributes("/proc/self/fd/" + std::to_string(fd) + "/.", entry);
     });
     auto there = namesIn(fd);
     for (const auto& [name, child] : node.children) {
@@ -174,7 +150,7 @@ class TreeComparison {
     } else if (entry.type == TarType::regular) {
       require(static_cast<std::uint64_t>(info.st_size) == entry.size, "its size");
       const UniqueFd fd = openFileAt(dirFd, name, O_RDONLY | O_NOFOLLOW);
-      content(fd.get(), entry, tars_[inode.layer]);
+      content(fd.get(), entry, layered_.tar(inode));
     }
   }
 
@@ -293,8 +269,8 @@ class TreeComparison {
     return errno == ENOTSUP || !privileged_;
   }
 
+  const LayeredTree& layered_;
   const RenderTree& tree_;
-  const std::vector<int> tars_;
   const bool privileged_;
   std::vector<std::optional<ino_t>> seen_;  // by inode of the tree: its first name's
   std::array<std::byte, kCompareBytes> left_{};
@@ -304,18 +280,10 @@ class TreeComparison {
 }  // namespace
 
 void checkRendered(const std::vector<RenderLayer>& layers, const Path& root) {
-  RenderTree tree;
-  std::vector<UniqueFd> owners;
-  std::vector<int> tars;
-  for (const RenderLayer& layer : layers) {
-    owners.push_back(openFile(layer.tar.string(), O_RDONLY));
-    tars.push_back(owners.back().get());
-    tree.addLayer(tars.back(), layer);
-  }
-  tree.prune();
+  const LayeredTree layered(layers);
   withContext(root.string() + " is not what its tars make", [&] {
     const UniqueFd fd = openFile(root.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    std::make_unique<TreeComparison>(tree, std::move(tars))->directory(fd.get(), tree.root(), "");
+    std::make_unique<TreeComparison>(layered)->directory(fd.get(), layered.tree().root(), "");
   });
 }
 

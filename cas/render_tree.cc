@@ -1,5 +1,7 @@
 #include "cas/render_tree.h"
 
+#include <fcntl.h>
+
 #include <unordered_map>
 
 #include "cas/aci_file_source.h"
@@ -29,6 +31,23 @@ bool pruneBelow(RenderNode& node) {
 }
 
 }  // namespace
+
+RenderTree::RenderTree(std::size_t maxInodes) : maxInodes_(maxInodes) {
+  implied_.type = TarType::directory;
+  implied_.mode = 0755;
+}
+
+const TarEntry& RenderTree::directoryEntry(const RenderNode& node) const {
+  return node.inode == RenderNode::kNoInode ? implied_ : inodes_[node.inode].entry;
+}
+
+LayeredTree::LayeredTree(const std::vector<RenderLayer>& layers) {
+  for (const RenderLayer& layer : layers) {
+    tars_.push_back(openFile(layer.tar.string(), O_RDONLY));
+    tree_.addLayer(tars_.back().get(), layer);
+  }
+  tree_.prune();
+}
 
 std::size_t RenderTree::addInode(TarEntry entry) {
   if (inodes_.size() >= maxInodes_) {

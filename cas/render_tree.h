@@ -11,9 +11,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cas/aci_tar.h"
 #include "cas/render_plan.h"
+#include "core/base/fd.h"
 
 namespace actool::cas {
 
@@ -37,7 +39,7 @@ class RenderTree {
  public:
   // Of files, links, devices and directories that any layer has, overridden ones too: an Error
   // beyond so many.
-  explicit RenderTree(std::size_t maxInodes = ~std::size_t{0}) : maxInodes_(maxInodes) {}
+  explicit RenderTree(std::size_t maxInodes = ~std::size_t{0});
 
   // Lays the rootfs of `tarFd` over what is there. What is no directory is replaced with all
   // that is below; a directory over a directory takes the new one's metadata. Throws
@@ -50,6 +52,9 @@ class RenderTree {
 
   const RenderNode& root() const { return root_; }
   const std::deque<RenderInode>& inodes() const { return inodes_; }
+  // Of a directory: what its layer says, or root's with mode 0755 where no layer has an entry for
+  // it.
+  const TarEntry& directoryEntry(const RenderNode& node) const;
 
  private:
   RenderNode& makeDirectory(const std::string& path);
@@ -62,6 +67,21 @@ class RenderTree {
   std::deque<RenderInode> inodes_;  // large ones: never moved
   std::size_t layers_ = 0;
   std::size_t maxInodes_;
+  TarEntry implied_;
+};
+
+// The tree of some layers, pruned, with their tars open.
+class LayeredTree {
+ public:
+  explicit LayeredTree(const std::vector<RenderLayer>& layers);
+
+  const RenderTree& tree() const { return tree_; }
+  // The descriptor of the tar that has the inode's data.
+  int tar(const RenderInode& inode) const { return tars_[inode.layer].get(); }
+
+ private:
+  RenderTree tree_;
+  std::vector<UniqueFd> tars_;
 };
 
 }  // namespace actool::cas

@@ -30,11 +30,6 @@ std::array<timespec, 2> times(const TarEntry& entry) {
   return {time, time};
 }
 
-mode_t kindOf(TarType type) {
-  if (type == TarType::charDevice) return S_IFCHR;
-  return type == TarType::blockDevice ? S_IFBLK : S_IFIFO;
-}
-
 }  // namespace
 
 UniqueFd openDirBeneath(int rootFd, const std::string& path) {
@@ -92,7 +87,7 @@ bool NodeWriter::make(int dirFd, const std::string& name, const TarEntry& entry,
       return false;
     }
     const dev_t number = device ? makedev(entry.deviceMajor, entry.deviceMinor) : 0;
-    if (mknodat(dirFd, name.c_str(), kindOf(entry.type) | 0600, number) != 0) {
+    if (mknodat(dirFd, name.c_str(), kindBits(entry.type) | 0600, number) != 0) {
       throwErrno("making the " + std::string(cas::name(entry.type)) + " " + inQuotes(name));
     }
   }

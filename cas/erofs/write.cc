@@ -42,29 +42,10 @@ struct Node {
   std::uint64_t outside = 0;  // whole blocks there
 };
 
-std::uint32_t kindOf(TarType type) {
-  switch (type) {
-    case TarType::directory:
-      return S_IFDIR;
-    case TarType::symlink:
-      return S_IFLNK;
-    case TarType::charDevice:
-      return S_IFCHR;
-    case TarType::blockDevice:
-      return S_IFBLK;
-    case TarType::fifo:
-      return S_IFIFO;
-    case TarType::regular:
-    case TarType::hardLink:
-      break;
-  }
-  return S_IFREG;
-}
-
 std::uint32_t modeOf(const Node& node) {
   if (node.entry == nullptr) return S_IFDIR | 0755;
   if (node.entry->type == TarType::symlink) return S_IFLNK | 0777;
-  return kindOf(node.entry->type) | node.entry->mode;
+  return kindBits(node.entry->type) | node.entry->mode;
 }
 
 // A name of a directory, "." and ".." among them.
