@@ -250,9 +250,20 @@ class Bench:
             in_mounts.append(seconds)
             self.compare(f"run /bin/true, {name} image, mounted", line, self.crun_line(word, tree),
                          "crun run, unpacked", 3.0, runs=max(self.arguments.runs, 20))
+            self.ondisk(name, line, identity)
             self.run("gc", "--grace-period=0s")
 
         self.add("mount, overlay and exec, 1.6 GB", in_mounts[1], "of 200 MB", in_mounts[0], 1.25)
+
+    def ondisk(self, name, line, identity):
+        """What the check before a run costs: nothing while no file looks otherwise than when it was read last,
+        once a reading of the tar when it does."""
+        unchecked = line.replace("run --net=none", "run --net=none --insecure-options=ondisk")
+        self.compare(f"run of a {name} image with the check of what is on disk", line, unchecked,
+                     "without the check", 1.2, runs=max(self.arguments.runs, 20))
+        tar = self.lab.store / "blobs/sha512" / identity[7:9] / identity[7:]
+        self.compare(f"the same when the {name} of tar have to be read anew", line, f"sha512sum {tar}",
+                     "sha512sum of it", 1.5, prepare=[f"chmod u+w {tar}; chmod u-w {tar}", None], runs=3)
 
     def exec_in_mount(self, identity):
         """Seconds from nothing mounted to the end of /bin/true in an overlay over the image."""

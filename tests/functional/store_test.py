@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -224,6 +225,18 @@ class Subcommands(StoreCase):
             path.write_bytes(chance.randbytes(path.stat().st_size))
         self.assertIn("the index was made anew", self.ok(self.lab.actool("image", "fsck")).err)
         self.assertEqual(self.ok(self.lab.actool("image", "list")).out, before)
+
+    def test_a_deleted_index(self):
+        self.ok(self.ingest())
+        before = self.ok(self.lab.actool("image", "list")).out
+        for command in (["image", "fsck"], ["image", "gc"]):
+            shutil.rmtree(self.lab.store / "index")
+            self.assertEqual(self.ok(self.lab.actool("image", "list")).out, "")  # a reader writes nothing
+            self.ok(self.lab.actool(*command))
+            self.assertEqual(self.ok(self.lab.actool("image", "list")).out, before)
+            self.assertEqual(self.ok(self.lab.actool("image", "resolve", "--format=id", "example.com/web")).out,
+                             self.id + "\n")
+        self.assertIn("0 index entries added, 0 removed", self.ok(self.lab.actool("image", "fsck")).err)
 
     def test_an_unknown_version_is_refused(self):
         self.lab.store.mkdir()
