@@ -307,6 +307,7 @@ class Bench:
         work = f"image resolve NAME among {IMAGES:,}"
         self.add(work, many, "among one, and 5 ms", one + 0.005, 1.0)
         self.add(work, many, "15 ms", 0.015, 1.0)
+        self.add("image resolve NAME among one", one, "15 ms", 0.015, 1.0)
         gc = f"{image} gc --dir={large}"
         lines = {"": gc, ", --keep-last": f"{gc} --keep-last=20", ", --keep-bytes": f"{gc} --keep-bytes=1TiB"}
         seconds = self.times([*lines.values(), f"find {large} -size +1G"], runs=3)
