@@ -79,11 +79,15 @@ void warnOfIgnored(const native::PodPlan& plan, const std::vector<std::string>& 
   if (!ignored.empty()) log::warn("isolators that are not applied: {}", join(ignored, ", "));
 }
 
+constexpr const char* kNativeCan = "the stage1 \"native\" can";
+
+void refuseNetworks(const native::PodPlan& plan) {
+  if (plan.options.networks.empty()) return;
+  throw UsageError("this executor has no networks but none and host", kNativeCan);
+}
+
 void refuseWhatIsOnlyNative(const native::PodPlan& plan) {
-  const char* hint = "the stage1 \"native\" can";
-  if (!plan.options.networks.empty()) {
-    throw UsageError("this executor has no networks but none and host", hint);
-  }
+  const char* hint = kNativeCan;
   if (plan.options.changing) throw UsageError("this executor has no pods that change", hint);
   if (!plan.options.metadataToken.empty()) {
     throw UsageError("this executor has no metadata service", hint);
@@ -112,6 +116,7 @@ int runEntry(const std::vector<std::string>& arguments,
 int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
              const std::function<int(const native::PodPlan&, const PodLayout&)>& work) {
   return runEntry(arguments, [&](const native::PodPlan& plan, const PodLayout& layout) {
+    refuseNetworks(plan);
     warnOfIgnored(plan, applied);
     return work(plan, layout);
   });

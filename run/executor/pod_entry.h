@@ -19,7 +19,8 @@ namespace actool::run::executor {
 int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
              const std::function<int(const native::PodPlan&, const PodLayout&)>& work);
 
-// The same where `work` applies every isolator, or says itself which it does not.
+// The same where `work` applies every isolator, or says itself which it does not, and refuses the
+// networks that it cannot set up.
 int runEntry(const std::vector<std::string>& arguments,
              const std::function<int(const native::PodPlan&, const PodLayout&)>& work);
 

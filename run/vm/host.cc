@@ -24,7 +24,9 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "core/schema/pod_manifest.h"
 #include "run/native/mounts.h"
+#include "run/native/net/network_config.h"
 #include "run/native/supervisor.h"
 #include "run/native/terminal.h"
 #include "run/vm/disks.h"
@@ -44,6 +46,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kQemu = "/usr/bin/qemu-system-x86_64";
 constexpr const char* kOurProgram = "/proc/self/exe";
+// QEMU's own, in its network.
+constexpr const char* kNameServer = "nameserver 10.0.2.3\n";
 constexpr std::size_t kMaxManifest = 16 << 20;
 constexpr std::string_view kSwitchedOff = "reboot: Power down";
 constexpr std::size_t kMaxConsoleTail = 4096;
@@ -96,7 +100,9 @@ class Host {
 
  private:
   void check() const;
+  bool hasNetwork() const { return plan_.options.networks == "default"; }
   void prepare();
+  std::vector<std::string> guestArguments() const;
   void makeInitrd(const GuestKernel& kernel);
   void boot(bool kvm);
   void takeSignals();
@@ -140,7 +146,11 @@ class Host {
 
 void Host::check() const {
   if (plan_.options.hostNetwork) {
-    throw UsageError("a virtual machine cannot have the host's network", "give it --net=none");
+    throw UsageError("a virtual machine cannot have the host's network",
+                     "give it --net=none or --net=default");
+  }
+  if (!plan_.options.networks.empty() && !hasNetwork()) {
+    throw UsageError("a virtual machine has no networks but none and default");
   }
   if (plan_.options.hostIpc) {
     throw UsageError("a virtual machine cannot share the host's IPC namespace");
@@ -170,17 +180,35 @@ void Host::prepare() {
 
   const char* chosen = ::getenv(kKernelVariable);
   const GuestKernel kernel =
-      findKernel(chosen != nullptr ? chosen : "", guestModules(share_.has_value(), false));
+      findKernel(chosen != nullptr ? chosen : "", guestModules(share_.has_value(), hasNetwork()));
   makeInitrd(kernel);
   machine_.kernel = kernel.image;
   machine_.disks = disks_.disks;
   machine_.memoryMib = guestMemoryMib(plan_);
+  if (hasNetwork()) {
+    machine_.userNetwork = true;
+    const std::string text = readFile(layout_.manifest(), schema::kMaxPodManifestBytes);
+    machine_.forwards =
+        portForwards(native::portMappings(schema::PodManifest::parse(text, "the pod's manifest")));
+  }
   entering_.emplace();
+}
+
+// The pod has the guest's network, which is its own.
+std::vector<std::string> Host::guestArguments() const {
+  std::vector<std::string> arguments = arguments_;
+  for (std::string& argument : arguments) {
+    if (hasNetwork() && (argument == "--net" || argument.starts_with("--net="))) {
+      argument = "--net=host";
+    }
+  }
+  return arguments;
 }
 
 void Host::makeInitrd(const GuestKernel& kernel) {
   GuestConfig config;
-  config.arguments = arguments_;
+  config.arguments = guestArguments();
+  config.network = hasNetwork();
   config.roots = disks_.roots;
   config.shared = share_.has_value();
   config.terminal = terminal_;
@@ -205,8 +233,13 @@ void Host::makeInitrd(const GuestKernel& kernel) {
   }
   for (const char* name : {"hosts", "resolv.conf"}) {
     addIfThere(initrd, std::string(kGuestEtc) + "/" + name, Path("/etc") / name);
-    addIfThere(initrd, pod + "/stage1/rootfs/etc/rkt-" + name,
-               layout_.stage1Rootfs() / ("etc/rkt-" + std::string(name)));
+    const Path given = layout_.stage1Rootfs() / ("etc/rkt-" + std::string(name));
+    const std::string into = pod + "/stage1/rootfs/etc/rkt-" + name;
+    if (hasNetwork() && std::string_view(name) == "resolv.conf" && !actool::exists(given)) {
+      initrd.addText(into, kNameServer);
+    } else {
+      addIfThere(initrd, into, given);
+    }
   }
   initrd_ = initrd.finish();
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/base/error.h"
 #include "core/base/json.h"
 
 namespace actool::run::vm {
@@ -66,6 +67,21 @@ unsigned guestCpus(const native::PodPlan& plan, unsigned online, unsigned standa
       std::clamp<std::int64_t>((*limit + 999) / 1000, 1, static_cast<std::int64_t>(online)));
 }
 
+std::vector<std::string> portForwards(const Json& mappings) {
+  std::vector<std::string> forwards;
+  for (const Json& mapping : mappings) {
+    // The address was checked where the manifest was parsed to be one; QEMU has no IPv6 here.
+    const std::string address = stringMemberOr(mapping, "hostIP", "");
+    if (address.find_first_not_of("0123456789.") != std::string::npos) {
+      throw UsageError("a port of a virtual machine can only be exposed at an IPv4 address");
+    }
+    forwards.push_back(stringMember(mapping, "protocol") + ":" + address + ":" +
+                       std::to_string(member(mapping, "hostPort").get<std::uint64_t>()) + "-:" +
+                       std::to_string(member(mapping, "containerPort").get<std::uint64_t>()));
+  }
+  return forwards;
+}
+
 std::vector<std::string> machineCommand(const Path& qemu, const Machine& machine) {
   // A microvm boots in two thirds of the time, but virtiofsd and it do not get on.
   const bool micro = machine.shareSocket.empty() && machine.disks.size() <= kMicrovmDisks;
@@ -123,9 +139,12 @@ std::vector<std::string> machineCommand(const Path& qemu, const Machine& machine
                              "vhost-user-fs-" + bus + ",chardev=share,tag=" + kShareTag});
   }
   if (machine.userNetwork) {
-    argv.insert(argv.end(), {"-netdev", "user,id=net", "-device",
-                             "virtio-net-" + bus + ",netdev=net,romfile="});
-    if (micro) argv.back() = "virtio-net-device,netdev=net";
+    std::string network = "user,id=net";
+    for (const std::string& forward : machine.forwards)
+      network += ",hostfwd=" + forward;
+    const std::string device = "virtio-net-" + bus + ",netdev=net";
+    // No firmware of the card's: nothing is booted from the network.
+    argv.insert(argv.end(), {"-netdev", network, "-device", micro ? device : device + ",romfile="});
   }
   return argv;
 }

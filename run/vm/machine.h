@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/fs.h"
+#include "core/base/json.h"
 #include "run/native/plan.h"
 
 namespace actool::run::vm {
@@ -25,8 +26,9 @@ struct Machine {
   unsigned cpus = 1;
   Path kernel = {};
   std::vector<Disk> disks = {};
-  std::string shareSocket = {};  // of virtiofsd, relative; empty: nothing is shared
-  bool userNetwork = false;      // one interface, behind QEMU's own address translation
+  std::string shareSocket = {};            // of virtiofsd, relative; empty: nothing is shared
+  bool userNetwork = false;                // one interface, behind QEMU's own address translation
+  std::vector<std::string> forwards = {};  // of it: "tcp:127.0.0.1:8080-:80"
   // Descriptors that QEMU inherits.
   int initrd = -1;   // a file
   int port = -1;     // a socket: the port that the guest's program talks over
@@ -42,6 +44,9 @@ inline constexpr const char* kShareTag = "actool";
 std::uint64_t guestMemoryMib(const native::PodPlan& plan);
 // The same of `resource/cpu`, rounded up and not more than `online`; else `standard`.
 unsigned guestCpus(const native::PodPlan& plan, unsigned online, unsigned standard);
+
+// Of the ports that the pod exposes; `mappings` are CNI's portMappings.
+std::vector<std::string> portForwards(const Json& mappings);
 
 std::vector<std::string> machineCommand(const Path& qemu, const Machine& machine);
 

@@ -1,10 +1,12 @@
 """The virtual machine executor beyond what all executors do: machines, shares, terminals, refusals."""
 
+import contextlib
 import fcntl
 import os
 import pty
 import select
 import signal
+import socket
 import struct
 import termios
 import time
@@ -60,12 +62,35 @@ class Machines(vm_pods.VirtualMachine):
             self.seen += os.read(master, 4096).decode()
 
 
+    def test_the_default_network_and_its_ports(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as outside:
+            app = self.app(f"cat /etc/resolv.conf; nc 10.0.2.2 {outside.getsockname()[1]}; echo served | nc -l -p 80",
+                           members={"ports": [{"name": "web", "protocol": "tcp", "port": 80}]})
+            (self.root() / "bin/nc").symlink_to("busybox")
+            self.pod(app, ports=[{"name": "web", "hostPort": port}])
+            process = self.start("--net=default")
+            outside.settimeout(60 * harness.SLOW)
+            connection, _ = outside.accept()
+            connection.sendall(b"from the host\n")
+            connection.close()
+
+        def ask():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                return client.recv(100)
+            return b""
+
+        harness.wait_for(lambda: ask() == b"served\n", "an answer from the pod")
+        self.assertEqual(self.finish(process).out.splitlines(), ["nameserver 10.0.2.3", "from the host"])
+
+
 class Refusals(vm_pods.VirtualMachine):
     def test_the_hosts_network_and_ipc(self):
         self.pod(self.app())
-        self.refused(self.run_pod("--net=host"), 254, "cannot have the host's network; give it --net=none")
+        self.refused(self.run_pod("--net=host"), 254, "cannot have the host's network; give it --net=none or --net=default")
         self.refused(self.run_pod("--ipc=parent"), 254, "cannot share the host's IPC namespace")
-        self.refused(self.run_pod("--net=default"), 254, "no networks but none and host")
+        self.refused(self.run_pod("--net=other"), 254, "has no networks but none and default")
 
     def test_a_device_volume(self):
         self.pod(self.app( mounts=[{"volume": "v", "path": "/x"}]),

@@ -18,6 +18,7 @@
 #include "core/base/strings.h"
 #include "run/native/mounts.h"
 #include "run/native/options.h"
+#include "run/vm/guest/interface.h"
 #include "run/vm/machine.h"
 #include "run/vm/share.h"
 
@@ -142,6 +143,7 @@ GuestConfig setUpGuest() {
       throwErrno("mounting what the host shares");
     }
   }
+  if (config.network) setUpInterface();
   if (::chdir(kPodDir) != 0) throwErrno("entering the pod's directory");
   return config;
 }

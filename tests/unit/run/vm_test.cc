@@ -148,6 +148,23 @@ TEST(VmMachine, IsAMicrovmUnlessSomethingIsShared) {
   EXPECT_TRUE(has(machineCommand("/q", machine), "q35"));
 }
 
+TEST(VmMachine, PortsAreForwarded) {
+  const Json mappings =
+      parseJson(R"([{"hostPort":8080,"containerPort":80,"protocol":"tcp","hostIP":"127.0.0.1"},)"
+                R"({"hostPort":53,"containerPort":53,"protocol":"udp"}])",
+                "mappings");
+  const std::vector<std::string> expected{"tcp:127.0.0.1:8080-:80", "udp::53-:53"};
+  EXPECT_EQ(portForwards(mappings), expected);
+  const Json other = parseJson(
+      R"([{"hostPort":1,"containerPort":1,"protocol":"tcp","hostIP":"::1,x"}])", "mappings");
+  EXPECT_THROW(portForwards(other), UsageError);
+  Machine machine;
+  machine.userNetwork = true;
+  machine.forwards = expected;
+  EXPECT_TRUE(has(machineCommand("/q", machine),
+                  "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp::53-:53"));
+}
+
 native::PodPlan planWith(const std::string& isolators, int apps) {
   native::PodPlan plan{
       native::RunOptions(*Uuid::parse("11111111-2222-4333-8444-555555555555")), "", {}, {}, {}};
