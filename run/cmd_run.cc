@@ -14,6 +14,7 @@
 #include "run/pod_apps.h"
 #include "run/pod_draft.h"
 #include "run/prepare.h"
+#include "run/private_users.h"
 #include "run/run_options.h"
 #include "run/stage1_select.h"
 
@@ -46,9 +47,11 @@ Stage1Options stage1Options(const PodOptions& pod, const cli::Globals& globals) 
           .changing = false};
 }
 
-Stage1Options withMetadata(Stage1Options options, const PodOptions& pod, const Pod& of,
-                           const Images& images) {
+// With what only the pod's directory tells.
+Stage1Options ofPod(Stage1Options options, const PodOptions& pod, const Pod& of,
+                    const Images& images) {
   if (pod.metadata) options.metadataToken = prepareMetadata(of, images.store().layout());
+  if (const auto range = idRangeOf(of.layout())) options.privateUsers = range->text();
   return options;
 }
 
@@ -100,8 +103,10 @@ Making beginMaking(cli::Globals& globals, const std::vector<std::string>& words,
 // A new pod. Its UUID is saved early, so that `actool rm --uuid-file` can clean up whatever
 // happens next.
 Pod newPod(const Making& making) {
-  Pod pod = Pod::create(PodsLayout(making.images.store().layout().podsDir()));
+  const PodsLayout pods(making.images.store().layout().podsDir());
+  Pod pod = Pod::create(pods);
   log::debug("pod {}", pod.uuid().str());
+  if (making.request.pod.privateUsers) assignIdRange(pod, pods);
   const Path& file = making.request.pod.uuidFileSave;
   if (!file.empty()) writeFilePlain(file, pod.uuid().str() + "\n");
   return pod;
@@ -120,7 +125,7 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
   prepareNetwork(pod, options, globals);
   execStage1(pod, making.stage1,
-             withMetadata(stage1Options(options, globals), options, pod, making.images),
+             ofPod(stage1Options(options, globals), options, pod, making.images),
              making.draft.readRecords);
 }
 
@@ -149,7 +154,7 @@ int runSandbox(cli::Globals& globals, const std::vector<std::string>& words) {
   mountTrees(pod, making.stage1, {}, !request.pod.noOverlay);
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
   Stage1Options options =
-      withMetadata(stage1Options(request.pod, globals), request.pod, pod, making.images);
+      ofPod(stage1Options(request.pod, globals), request.pod, pod, making.images);
   options.changing = true;
   prepareNetwork(pod, request.pod, globals);
   execStage1(pod, making.stage1, options, false);
@@ -222,8 +227,8 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   if (!copied) mountTrees(pod, stage1, sources, true);
   auditRun(images.store().layout(), pod, *manifest);
   prepareNetwork(pod, request.pod, globals);
-  execStage1(pod, stage1,
-             withMetadata(stage1Options(request.pod, globals), request.pod, pod, images), false);
+  execStage1(pod, stage1, ofPod(stage1Options(request.pod, globals), request.pod, pod, images),
+             false);
 }
 
 cli::Subcommand described(cli::Subcommand command, RunWords which,

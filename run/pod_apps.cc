@@ -112,7 +112,8 @@ void unmountApp(const Pod& pod, const schema::AcName& app) {
   const auto pid = pod.pid();
   if (pid) {
     inMountNamespaceOf(*pid, [&] {
-      for (const Path& place : {layout.appRootfs(app), layout.appLower(app)}) {
+      for (const Path& place :
+           {layout.appRootfs(app), layout.appLower(app), layout.appOverlayDir(app)}) {
         if (::umount2(place.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) != 0 && errno != EINVAL &&
             errno != ENOENT) {
           throwErrno("unmounting " + place.string());

@@ -87,6 +87,8 @@ class PodLayout {
   Path appJournal(const schema::AcName& app) const {
     return dir_ / "logs" / (app.str() + ".journal");
   }
+  // The IDs that the pod's are on the host, "FIRST:COUNT"; absent when they are the same.
+  Path privateUsers() const { return dir_ / "private-users"; }
   Path pid() const { return dir_ / "pid"; }
   Path ppid() const { return dir_ / "ppid"; }
   Path appInfoDir(const schema::AcName& app) const { return dir_ / "appsinfo" / app.str(); }
@@ -111,6 +113,7 @@ class PodLayout {
   Path netInfo() const { return dir_ / "net-info.json"; }
   Path isolatorsFile() const { return stage1Rootfs() / "rkt/isolators"; }
   Path cgroupsFile() const { return stage1Rootfs() / "rkt/cgroups"; }
+  Path ownUsers() const { return stage1Rootfs() / "rkt/private-users"; }
   Path envFile(const schema::AcName& app) const { return stage1Rootfs() / "rkt/env" / app.str(); }
 
   Path stage1Work() const { return dir_ / "overlay/stage1/work"; }

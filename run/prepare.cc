@@ -15,6 +15,7 @@
 #include "core/base/strings.h"
 #include "run/erofs_mount.h"
 #include "run/mounts.h"
+#include "run/private_users.h"
 
 extern "C" char** environ;
 
@@ -33,6 +34,42 @@ bool mountOrCopy(const Overlay& overlay, bool overlayWanted, std::string_view wh
   }
   copyTree(overlay.lower, overlay.target);
   return false;
+}
+
+// The same for the app of a pod with IDs of its own. The layers' owners are mapped, or those of a
+// copy are changed.
+void mountOrCopyMapped(const PodLayout& layout, const AppSource& app, const IdRange& range,
+                       bool overlayWanted) {
+  const UniqueFd users = makeUserNamespace(range);
+  const Path target = layout.appRootfs(app.name);
+  Path lower = app.root.tree;
+  if (overlayWanted) {
+    const UniqueFd upper = detachedMount(layout.appOverlayDir(app.name));
+    bool mapped = mapMountOwners(upper.get(), users.get(), false);
+    if (mapped) {
+      attachMount(upper, layout.appOverlayDir(app.name));
+      const UniqueFd image = app.root.mount ? UniqueFd() : detachedMount(lower);
+      const UniqueFd& layer = app.root.mount ? app.root.mount : image;
+      mapped = mapMountOwners(layer.get(), users.get(), false);
+      lower = layout.appLower(app.name);
+      attachMount(layer, lower);
+      // overlayfs writes to its upper layer as who mounts it.
+      const FileIdentity root(range);
+      if (mapped &&
+          mountOverlay({lower, layout.appUpper(app.name), layout.appWork(app.name), target})) {
+        return;
+      }
+    } else if (app.root.mount) {
+      lower = layout.appLower(app.name);
+      attachMount(app.root.mount, lower);
+    }
+    log::warn("app {}: owners of files can't be mapped here: its tree is copied", app.name.str());
+  } else if (app.root.mount) {
+    lower = layout.appLower(app.name);
+    attachMount(app.root.mount, lower);
+  }
+  copyTree(lower, target);
+  shiftOwners(target, range);
 }
 
 }  // namespace
@@ -61,8 +98,8 @@ void prepareApp(const Pod& pod, const AppSource& app) {
   writeTreeFile(pod, app);
   makeDirs(layout.appUpper(app.name), 0755);
   makeDirs(layout.appWork(app.name), 0700);
+  makeDirs(layout.appLower(app.name), 0700);
   if (app.root.mount) {
-    makeDirs(layout.appLower(app.name), 0700);
     copyDirAttributes(app.root.mount.get(), layout.appUpper(app.name));
   } else {
     copyDirAttributes(openDir(app.root.tree).get(), layout.appUpper(app.name));
@@ -71,6 +108,10 @@ void prepareApp(const Pod& pod, const AppSource& app) {
 
 void mountAppTree(const Pod& pod, const AppSource& app, bool overlayWanted) {
   const PodLayout layout = pod.layout();
+  if (const auto range = idRangeOf(layout)) {
+    mountOrCopyMapped(layout, app, *range, overlayWanted);
+    return;
+  }
   Path lower = app.root.tree;
   if (app.root.mount) {
     lower = layout.appLower(app.name);

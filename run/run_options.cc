@@ -162,6 +162,9 @@ void addMakingOptions(cli::Options& app, PodOptions& pod) {
       [&pod](const std::string& value) { pod.podManifest = std::filesystem::absolute(value); },
       "run the pod of this manifest; no images are given then", "FILE")
       .group(group);
+  app.flag("--private-users", pod.privateUsers,
+           "run within a user namespace: the pod's root is nobody on the host")
+      .group(group);
   app.flag("--no-overlay", pod.noOverlay, "copy trees instead of laying an overlay over them")
       .group(group);
   addVolumeAndPullOptions(app, pod);

@@ -77,6 +77,7 @@ struct PodOptions : NetworkOptions {
   PullPolicy pullPolicy = PullPolicy::onlyNew;
   bool noOverlay = false;
   std::string ipc;
+  bool privateUsers = false;
   bool quiet = false;  // of prepare; nothing depends on it
   Stage1Request stage1;
   std::string ociRuntime;  // a name or path; empty: the stage1's choice

@@ -136,6 +136,7 @@ std::vector<std::string> runArguments(const Stage1Options& options, std::uint64_
   since(1, options.interactive, "--interactive");
   since(1, !options.localConfig.empty(), "--local-config=" + options.localConfig.string());
   since(1, !options.metadataToken.empty(), "--mds-token=" + options.metadataToken);
+  since(1, !options.privateUsers.empty(), "--private-users=" + options.privateUsers);
   since(kVersionMutable, options.changing, "--mutable");
   since(kVersionHostname, !options.hostname.empty(), "--hostname=" + options.hostname);
   since(kVersionDns, options.dnsResolv != "default" || options.dnsHosts != "default",

@@ -58,6 +58,7 @@ struct Stage1Options {
   std::string ipc;                 // empty: not given
   std::string ociRuntime = {};     // for kOciRuntimeVariable; empty: not given
   std::string metadataToken = {};  // empty: no metadata service
+  std::string privateUsers = {};   // "FIRST:COUNT"; empty: the host's
   bool changing = false;           // a pod whose apps come and go
 };
 

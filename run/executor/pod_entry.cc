@@ -88,6 +88,7 @@ void refuseNetworks(const native::PodPlan& plan) {
 
 void refuseWhatIsOnlyNative(const native::PodPlan& plan) {
   const char* hint = kNativeCan;
+  if (plan.options.users) throw UsageError("this executor has no user namespaces", hint);
   if (plan.options.changing) throw UsageError("this executor has no pods that change", hint);
   if (!plan.options.metadataToken.empty()) {
     throw UsageError("this executor has no metadata service", hint);

@@ -46,7 +46,8 @@ UniqueFd openTerminal(int dev, const Path& path) {
 
 // An app that opens /dev/stdout opens what is there again: it has to be its own.
 void giveTo(const Identity& identity, int fd) {
-  if (::fchown(fd, identity.uid, identity.gid) != 0) throwErrno("giving the app its output");
+  if (::fchown(fd, identity.shift + identity.uid, identity.shift + identity.gid) != 0)
+    throwErrno("giving the app its output");
 }
 
 // One that goes straight through, unless the pod has a terminal of its own: then each of the
@@ -89,6 +90,13 @@ void connectStandardFiles(const PodContext& context, std::size_t index, const Id
   }
 }
 
+Identity identityOf(const PodPlan& pod, const AppPlan& app, int root) {
+  Identity identity = resolveIdentity(root, app.app.user, app.app.group,
+                                      pod.options.users ? pod.options.users->first : 0);
+  identity.userNamespace = pod.userNamespace;
+  return identity;
+}
+
 // Variables that say what the executor has given this process.
 std::map<std::string, std::string> executorVariables(const PodContext& context,
                                                      const AppFiles& files) {
@@ -109,6 +117,10 @@ std::map<std::string, std::string> executorVariables(const PodContext& context,
 constexpr std::uint64_t kSystemAdministration = std::uint64_t{1} << CAP_SYS_ADMIN;
 
 void limitPrivileges(const AppPlan& app, const Identity& identity) {
+  // All that was done before needed the host's root; from here on the IDs are the pod's.
+  if (identity.userNamespace >= 0 && ::setns(identity.userNamespace, CLONE_NEWUSER) != 0) {
+    throwErrno("entering the pod's user namespace");
+  }
   std::vector<gid_t> groups(app.app.supplementaryGids.begin(), app.app.supplementaryGids.end());
   if (::setgroups(groups.size(), groups.data()) != 0) throwErrno("setting supplementary groups");
   if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) throwErrno("setting the group");
@@ -195,7 +207,7 @@ void containAndRun(const PodContext& context, std::size_t index, const Channel& 
   if (::setsid() < 0) throwErrno("starting a session");
 
   const UniqueFd root = mountRoot(app.rootfs, protect);
-  const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
+  const Identity identity = identityOf(context.plan, app, root.get());
   const UniqueFd proc = mountKernelFiles(root.get(), protect);
   if (isolation.oomScoreAdj) setOomScoreAdj(proc.get(), *isolation.oomScoreAdj);
   const UniqueFd dev =
@@ -207,7 +219,7 @@ void containAndRun(const PodContext& context, std::size_t index, const Channel& 
     channel.send(MessageKind::notify, app.name.str(), socket.get());
   }
   provideCommonFiles(root.get(), context.plan, app, context.layout.stage1Rootfs());
-  mountVolumes(root.get(), app.mounts, app.shown(), protect);
+  mountVolumes(root.get(), app.mounts, app.shown(), protect, context.plan.userNamespace);
   if (app.readOnlyRoot) setMountAttributes(root.get(), MOUNT_ATTR_RDONLY, 0, false);
   enterRoot(root.get());
 
@@ -283,7 +295,7 @@ void runPostStop(const PodContext& context, const AppPlan& app, int mountNamespa
       if (::setns(mountNamespace, CLONE_NEWNS) != 0) throwErrno("entering its mount namespace");
       const UniqueFd root = openFile("/", O_PATH | O_DIRECTORY);
       replaceStandard(openFile("/dev/null", O_RDONLY | O_NOCTTY).get(), STDIN_FILENO);
-      const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
+      const Identity identity = identityOf(context.plan, app, root.get());
       std::map<std::string, std::string> variables;
       if (!context.metadataUrl.empty()) variables["AC_METADATA_URL"] = context.metadataUrl;
       becomeProgram(app, identity,

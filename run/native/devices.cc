@@ -55,7 +55,7 @@ void bindDir(int dev, const char* name, const Path& source) {
 
 }  // namespace
 
-SharedDevices::SharedDevices(const Path& stage1Rootfs, bool messageQueues)
+SharedDevices::SharedDevices(const Path& stage1Rootfs, bool messageQueues, std::uint32_t firstId)
     : dir_(stage1Rootfs / "dev"), messageQueues_(messageQueues) {
   if (::mkdir(dir_.c_str(), 0755) != 0 && errno != EEXIST) {
     throwErrno("making directory " + dir_.string());
@@ -64,7 +64,10 @@ SharedDevices::SharedDevices(const Path& stage1Rootfs, bool messageQueues)
   mountShared(shm(), "tmpfs", {{"mode", "1777"}}, kInert);
   // Group 5 is "tty" in every distribution; terminals are its, and not readable by others.
   mountShared(pts(), "devpts",
-              {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
+              {{"newinstance", ""},
+               {"ptmxmode", "0666"},
+               {"mode", "0620"},
+               {"gid", std::to_string(firstId + 5)}},
               MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   if (messageQueues_) mountShared(mqueue(), "mqueue", {}, kInert);
 }

@@ -5,6 +5,7 @@
 // makes one that cannot be opened.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/base/fd.h"
@@ -17,7 +18,8 @@ namespace actool::run::native {
 class SharedDevices {
  public:
   // `messageQueues` as well, which are those of the IPC namespace that this process is in.
-  SharedDevices(const Path& stage1Rootfs, bool messageQueues);
+  // `firstId` is what the pod's IDs are counted from.
+  SharedDevices(const Path& stage1Rootfs, bool messageQueues, std::uint32_t firstId = 0);
 
   // A new pseudo-terminal of the pod: the master's descriptor. `slave` gets the other side's path
   // in this namespace.

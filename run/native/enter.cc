@@ -113,14 +113,15 @@ class Foreground {
 
 [[noreturn]] void runInside(const AppPlan& app, const EnterOptions& options,
                             const std::map<std::string, std::string>& variables,
-                            const Channel& channel) {
+                            const EnteredUsers& users, const Channel& channel) {
   try {
     // Before anything of the image is looked at: the app's processes can see this one now.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding from the app");
     leaveProcessGroup();
     resetSignals();
     const UniqueFd root = openFile("/", O_PATH | O_DIRECTORY);
-    const Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group);
+    Identity identity = resolveIdentity(root.get(), app.app.user, app.app.group, users.shift);
+    identity.userNamespace = users.process;
     const char* term = ::getenv("TERM");
     becomeProgram(app, identity,
                   composeEnvironment(app.name, app.app, identity, term != nullptr ? term : "vt100",
@@ -146,7 +147,7 @@ extern "C" int __lsan_is_turned_off() {  // NOLINT(readability-identifier-naming
 #endif
 
 int runCommand(const AppPlan& app, const EnterOptions& options,
-               const std::map<std::string, std::string>& variables) {
+               const std::map<std::string, std::string>& variables, const EnteredUsers& users) {
   sigset_t mask;
   ::sigemptyset(&mask);
   for (const int signal : kForwardedSignals)
@@ -159,7 +160,7 @@ int runCommand(const AppPlan& app, const EnterOptions& options,
   auto [ours, theirs] = Channel::makePair();
   UniqueFd child;
   const pid_t pid = cloneProcess(0, &child);
-  if (pid == 0) runInside(app, options, variables, theirs);
+  if (pid == 0) runInside(app, options, variables, users, theirs);
   theirs.close();
 
   std::array<pollfd, 2> fds = {{{signals.get(), POLLIN, 0}, {child.get(), POLLIN, 0}}};
@@ -207,12 +208,18 @@ int enterApp(const EnterOptions& options, const PodLayout& layout) {
     if (actool::exists(layout.statusFile(app.name))) throw NotFoundError("it has ended");
     const std::map<std::string, std::string> variables = podVariables(layout);
     const UniqueFd process = openAppProcess(options.pid, entered.inner, "it");
+    EnteredUsers users;
+    if (const auto text = tryReadFile(layout.ownUsers(), kMaxPidText)) {
+      const auto range = IdRange::parse(trim(*text));
+      if (!range) throw Error("the pod's range of IDs is not on record");
+      users = {process.get(), range->first};
+    }
     // All at once, so that they are of one process.
     constexpr int kNamespaces =
         CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     if (::setns(process.get(), kNamespaces) != 0) throwErrno("entering its namespaces");
 
-    return runCommand(app, options, variables);
+    return runCommand(app, options, variables, users);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,11 +19,18 @@ namespace actool::run::native {
 // Error when the app is not running or something on the way in failed.
 int enterApp(const EnterOptions& options, const PodLayout& layout);
 
+// Of a pod with IDs of its own: a process whose user namespace it is, and what they begin at.
+struct EnteredUsers {
+  int process = -1;  // a pidfd, not owned
+  std::uint32_t shift = 0;
+};
+
 // For a process that is in the app's namespaces already, which its children are in for its PID
 // namespace too: runs the command as the app, at our terminal, with `variables` added to its
 // environment. Its exit code.
 int runCommand(const AppPlan& app, const EnterOptions& options,
-               const std::map<std::string, std::string>& variables = {});
+               const std::map<std::string, std::string>& variables = {},
+               const EnteredUsers& users = {});
 
 // The PID that a process has in the innermost of its PID namespaces, from the text of its
 // /proc/PID/status ("NSpid:\t812\t2"); nothing when it is in the host's only.

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/native/app_entries.h"
@@ -13,6 +14,7 @@
 #include "run/native/stage1_main.h"
 #include "run/native/stop.h"
 #include "run/pod_layout.h"
+#include "run/user_namespace.h"
 
 namespace actool::run::native {
 namespace {
@@ -22,7 +24,14 @@ int runEntry(const std::vector<std::string>& arguments) {
   log::setDebug(options.debug);
   keepLock();
   const PodLayout layout(".");
-  const PodPlan plan = makePlan(options, layout);
+  PodPlan plan = makePlan(options, layout);
+  UniqueFd users;
+  if (options.users) {
+    users = makeUserNamespace(*options.users);
+    plan.userNamespace = users.get();
+    makeDirs(layout.ownUsers().parent_path(), 0755);
+    writeFilePlain(layout.ownUsers(), options.users->text() + "\n");
+  }
   return runPod(plan, layout);
 }
 

@@ -1,6 +1,7 @@
 #include "run/native/mounts.h"
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,6 +28,18 @@ int openAt2(int dir, const std::string& path, int flags, mode_t mode, std::uint6
     fd = static_cast<int>(::syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how));
   } while (fd < 0 && (errno == EINTR || errno == EAGAIN));
   return fd;
+}
+
+struct FileOwner {
+  uid_t user;
+  gid_t group;
+};
+
+// Root, or in a pod with IDs of its own that pod's root. A wrong ID changes nothing and is answered
+// with the one there is.
+FileOwner makerOfFiles() {
+  return {static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))),
+          static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1)))};
 }
 
 std::string quotedPath(const std::string& path) {
@@ -62,6 +75,7 @@ UniqueFd openWithoutSymlinks(const std::string& path) {
 UniqueFd makeDirInRoot(int root, const std::string& path, mode_t mode) {
   UniqueFd parent = openInRoot(root, "/", O_PATH | O_DIRECTORY);
   std::string done;
+  const FileOwner maker = makerOfFiles();
   for (const std::string_view part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
     done.append("/").append(part);
@@ -74,7 +88,7 @@ UniqueFd makeDirInRoot(int root, const std::string& path, mode_t mode) {
         throwErrno("making directory " + quotedPath(done) + " in the app's root");
       }
       next = openFileAt(parent.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-      if (::fchownat(next.get(), "", 0, 0, AT_EMPTY_PATH) != 0) {
+      if (::fchownat(next.get(), "", maker.user, maker.group, AT_EMPTY_PATH) != 0) {
         throwErrno("giving directory " + quotedPath(done) + " to root");
       }
     }

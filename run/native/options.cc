@@ -120,7 +120,8 @@ RunOptions parseRunOptions(const std::vector<std::string>& arguments) {
     } else if (argument.name == "--ipc") {
       options.hostIpc = isHostIpc(argument);
     } else if (argument.name == "--private-users") {
-      throw UsageError(argument.shown() + ": this executor cannot do that");
+      options.users = IdRange::parse(argument.required());
+      if (!options.users) throw UsageError(argument.shown() + " is not FIRST:COUNT");
     } else if (argument.name == "--mutable") {
       options.changing = argument.flag();
     } else {

@@ -3,10 +3,12 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/uuid.h"
+#include "run/user_namespace.h"
 
 namespace actool::run::native {
 
@@ -28,8 +30,9 @@ struct RunOptions {
   DnsMode resolv = DnsMode::standard;
   DnsMode hosts = DnsMode::standard;  // never none
   bool hostIpc = false;
-  bool changing = false;      // apps come and go (--mutable)
-  std::string metadataToken;  // empty: no metadata service
+  std::optional<IdRange> users;  // what the pod's IDs are on the host, when not the same
+  bool changing = false;         // apps come and go (--mutable)
+  std::string metadataToken;     // empty: no metadata service
 };
 
 struct EnterOptions {
@@ -52,8 +55,7 @@ struct StopOptions {
   bool force = false;
 };
 
-// `arguments` are those after the program's name. UsageError on what is unknown, malformed, or
-// a thing of the interface that this executor does not do (--private-users).
+// `arguments` are those after the program's name. UsageError on what is unknown, malformed.
 RunOptions parseRunOptions(const std::vector<std::string>& arguments);
 EnterOptions parseEnterOptions(const std::vector<std::string>& arguments);
 StopOptions parseStopOptions(const std::vector<std::string>& arguments);

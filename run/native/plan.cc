@@ -146,7 +146,9 @@ PodPlan makePlan(const RunOptions& options, const PodLayout& layout) {
                      std::to_string(pod.apps.size()));
   }
   plan.isolators = pod.isolators;
-  plan.sysctls = podSysctls(pod.isolators, !options.hostNetwork, !options.hostIpc);
+  if (options.users && !options.hostNetwork) plan.sysctls = privateUsersSysctls();
+  for (auto& one : podSysctls(pod.isolators, !options.hostNetwork, !options.hostIpc))
+    plan.sysctls.push_back(std::move(one));
   for (const schema::RuntimeApp& runtime : pod.apps) {
     const std::string image =
         runtime.app ? std::string()

@@ -56,6 +56,7 @@ struct PodPlan {
   std::vector<AppPlan> apps;    // empty only in a pod that changes
   schema::Isolators isolators;  // the pod's; those of an app are in its `app`
   Sysctls sysctls;
+  int userNamespace = -1;  // of `options.users`, once it is made; not owned
 };
 
 // Reads the manifests in `layout` and makes the plan. Throws Error on anything that cannot be

@@ -128,6 +128,7 @@ void Supervisor::spawn(std::size_t index, int gate) {
     // The only other descriptors belong to other apps and to the supervisor; an end of a channel
     // or a pipe kept open here would hide an end. The gate opens when its other side is closed.
     std::vector<int> keep = {theirs.fd()};
+    if (plan_.userNamespace >= 0) keep.push_back(plan_.userNamespace);
     if (gate >= 0) keep.push_back(gate);
     for (const UniqueFd& file : files.stdio)
       keep.push_back(file.get());
@@ -394,7 +395,12 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
   setSysctls(plan.sysctls);
 
   makeMountsPrivate();
-  const SharedDevices devices(layout.stage1Rootfs(), !plan.options.hostIpc);
+  // Files that this process and the apps' processes make before they are the apps are the pod's
+  // root's.
+  std::optional<FileIdentity> identity;
+  if (plan.options.users) identity.emplace(*plan.options.users);
+  const SharedDevices devices(layout.stage1Rootfs(), !plan.options.hostIpc,
+                              plan.options.users ? plan.options.users->first : 0);
   const char* term = ::getenv("TERM");
   PodContext context{plan, layout, devices, isolation, files, std::vector<Path>(plan.apps.size()),
                      {},   {},     {}};
@@ -425,6 +431,7 @@ void supervise(const PodPlan& plan, const PodLayout& layout, const Isolation& is
   try {
     // The pod's lock is among what goes: it is held outside.
     std::vector<int> keep = {outer.fd()};
+    if (plan.userNamespace >= 0) keep.push_back(plan.userNamespace);
     for (const AppFiles& app : files) {
       for (const UniqueFd& file : app.stdio)
         keep.push_back(file.get());

@@ -61,6 +61,11 @@ Sysctls podSysctls(const schema::Isolators& isolators, bool ownNetwork, bool own
   return sysctls;
 }
 
+Sysctls privateUsersSysctls() {
+  return {{"net.ipv4.ip_unprivileged_port_start", "0"},
+          {"net.ipv4.ping_group_range", "0 2147483647"}};
+}
+
 void setSysctls(const Sysctls& sysctls) {
   for (const auto& [name, value] : sysctls) {
     withContext("setting " + name, [&, &key = name, &text = value] {

@@ -16,6 +16,10 @@ using Sysctls = std::vector<std::pair<std::string, std::string>>;
 // for itself: setting it would change the host.
 Sysctls podSysctls(const schema::Isolators& isolators, bool ownNetwork, bool ownIpc);
 
+// What lets a pod whose root is not the network namespace's do what any pod's root can: listen on
+// ports below 1024, and ping.
+Sysctls privateUsersSysctls();
+
 // For a process in the pod's namespaces that sees the host's /proc.
 void setSysctls(const Sysctls& sysctls);
 

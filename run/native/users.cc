@@ -81,11 +81,13 @@ std::optional<gid_t> findGroup(std::string_view group, std::string_view name) {
   return std::nullopt;
 }
 
-Identity resolveIdentity(int root, std::string_view user, std::string_view group) {
+Identity resolveIdentity(int root, std::string_view user, std::string_view group,
+                         std::uint32_t shift) {
   Identity identity;
+  identity.shift = shift;
   const std::string passwd = readDatabase(root, "/etc/passwd");
   if (user.starts_with("/")) {
-    identity.uid = ownerOf(root, user, "user").st_uid;
+    identity.uid = ownerOf(root, user, "user").st_uid - shift;
   } else if (const auto entry = findUser(passwd, user)) {
     identity.uid = entry->uid;
   } else if (const auto uid = parseId(user)) {
@@ -100,7 +102,7 @@ Identity resolveIdentity(int root, std::string_view user, std::string_view group
   }
 
   if (group.starts_with("/")) {
-    identity.gid = ownerOf(root, group, "group").st_gid;
+    identity.gid = ownerOf(root, group, "group").st_gid - shift;
   } else if (const auto named = findGroup(readDatabase(root, "/etc/group"), group)) {
     identity.gid = *named;
   } else if (const auto gid = parseId(group)) {

@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/native/mounts.h"
+#include "run/user_namespace.h"
 
 namespace actool::run::native {
 namespace {
@@ -99,12 +100,17 @@ Prepared prepare(int root, const MountPlan& plan, const std::string& app) {
   return prepared;
 }
 
-void attach(const Prepared& prepared, const MountPlan& plan, bool protect) {
-  const UniqueFd mount =
-      cloneMount(prepared.source.get(), "", plan.recursive && S_ISDIR(prepared.mode));
+void attach(const Prepared& prepared, const MountPlan& plan, const std::string& app, bool protect,
+            int userNamespace) {
+  const bool recursive = plan.recursive && S_ISDIR(prepared.mode);
+  const UniqueFd mount = cloneMount(prepared.source.get(), "", recursive);
   std::uint64_t attributes = plan.readOnly ? MOUNT_ATTR_RDONLY : 0U;
   const bool device = S_ISCHR(prepared.mode) || S_ISBLK(prepared.mode);
   if (protect && !device) attributes |= MOUNT_ATTR_NODEV;
+  if (userNamespace >= 0 && !device && !mapMountOwners(mount.get(), userNamespace, recursive)) {
+    log::warn("{}: volume \"{}\" is of a file system whose owners can't be mapped", app,
+              plan.volume);
+  }
   if (attributes != 0) setMountAttributes(mount.get(), attributes, 0, true);
   attachMount(mount.get(), prepared.target.get(), "the volume");
 }
@@ -116,14 +122,15 @@ std::string shown(const MountPlan& plan) {
 }  // namespace
 
 void mountVolumes(int root, const std::vector<MountPlan>& mounts, const std::string& app,
-                  bool protect) {
+                  bool protect, int userNamespace) {
   std::vector<Prepared> prepared;
   prepared.reserve(mounts.size());
   for (const MountPlan& plan : mounts) {
     prepared.push_back(withContext(shown(plan), [&] { return prepare(root, plan, app); }));
   }
   for (std::size_t i = 0; i < mounts.size(); ++i) {
-    withContext(shown(mounts[i]), [&] { attach(prepared[i], mounts[i], protect); });
+    withContext(shown(mounts[i]),
+                [&] { attach(prepared[i], mounts[i], app, protect, userNamespace); });
   }
 }
 

@@ -14,8 +14,9 @@ namespace actool::run::native {
 // the image is warned about, with `app` in front. All targets are opened before anything is
 // mounted, so that no link of the image makes us create directories in another volume. With
 // `protect`, device nodes inside of a directory cannot be used: a device is a volume only when it
-// is named itself.
+// is named itself. With `userNamespace` the files' owners are mapped as that maps IDs, and where
+// the file system cannot do that there is a warning.
 void mountVolumes(int root, const std::vector<MountPlan>& mounts, const std::string& app,
-                  bool protect);
+                  bool protect, int userNamespace = -1);
 
 }  // namespace actool::run::native
