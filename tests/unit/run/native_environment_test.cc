@@ -23,7 +23,14 @@ TEST(Environment, HasTheDefaultsOfTheSpecAndOfRkt) {
 }
 
 TEST(Environment, KnowsTheImagesUser) {
-  const auto environment = compose({}, {1000, 1000, "web", "/srv/web"}, "xterm");
+  const auto environment = compose({},
+                                   {.uid = 1000,
+                                    .gid = 1000,
+                                    .userNamespace = -1,
+                                    .shift = 0,
+                                    .name = "web",
+                                    .home = "/srv/web"},
+                                   "xterm");
   EXPECT_THAT(environment,
               testing::IsSupersetOf({"HOME=/srv/web", "LOGNAME=web", "USER=web", "TERM=xterm"}));
 }
