@@ -63,6 +63,8 @@ class SpreadPeer final : public lt::peer_plugin {
   SpreadPeer(std::shared_ptr<Pieces> pieces, lt::peer_connection_handle connection)
       : pieces_(std::move(pieces)), connection_(std::move(connection)), id_(pieces_->newPeer()) {}
 
+  ~SpreadPeer() override { pieces_->forget(*this); }
+
   std::uint32_t id() const { return id_; }
   bool wasRejected(const Block& block) const { return rejected_.contains(block); }
 
@@ -100,6 +102,9 @@ class SpreadPeer final : public lt::peer_plugin {
     return false;
   }
   void on_disconnect(const lt::error_code&) override { pieces_->forget(*this); }
+
+  SpreadPeer(const SpreadPeer&) = delete;
+  SpreadPeer& operator=(const SpreadPeer&) = delete;
 
  private:
   const std::shared_ptr<Pieces> pieces_;
