@@ -154,6 +154,7 @@ void Globals::addTo(Options& options) {
 }
 
 void Globals::settle() {
+  settled_ = true;
   log::setDebug(debug);
   const char* variable = std::getenv(kNamespaceVariable);
   if (!nsGiven_ && variable != nullptr && *variable != '\0') {
@@ -215,8 +216,8 @@ std::vector<std::string> Globals::forward() const {
     if (differs) arguments.push_back(option + "=" + value);
   };
   add(dirGiven_, "--dir", dir.string());
-  // The default one too: the configuration may say another.
-  add(true, "--namespace", ns.str());
+  // Once it is known, the default one too: the configuration may say another.
+  add(settled_ || nsGiven_, "--namespace", ns.str());
   add(systemConfig != defaults.systemConfig, "--system-config", systemConfig.string());
   add(localConfig != defaults.localConfig, "--local-config", localConfig.string());
   add(userConfig != defaults.userConfig, "--user-config", userConfig.string());

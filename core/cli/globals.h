@@ -69,6 +69,7 @@ class Globals {
 
   bool dirGiven_ = false;
   bool nsGiven_ = false;
+  bool settled_ = false;
 };
 
 }  // namespace actool::cli
