@@ -179,9 +179,9 @@ TEST_F(ProcessTest, AnnouncedKeysAreAddedOnceAndOnlyForNamesWithoutKey) {
   truster.trustAnnounced(schema::AcIdentifier::parse("example.com/new"));
   truster.trustAnnounced(schema::AcIdentifier::parse("example.com/new"));
   EXPECT_EQ(left("args"),
-            "--namespace=default list --prefix=example.com/known --format=jsonl\n"
-            "--namespace=default list --prefix=example.com/new --format=jsonl\n"
-            "--namespace=default add --prefix=example.com/new --skip-fingerprint-review\n");
+            "list --prefix=example.com/known --format=jsonl\n"
+            "list --prefix=example.com/new --format=jsonl\n"
+            "add --prefix=example.com/new --skip-fingerprint-review\n");
 }
 
 TEST_F(ProcessTest, DiscoveryIsReadAndItsFailurePassedOn) {
