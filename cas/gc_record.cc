@@ -39,15 +39,20 @@ class RecordReader final : public Json::json_sax_t {
   }
   bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
   bool string(string_t& value) override {
-    if (level_ == 1 && key_ == "name") record_.name = std::move(value);
-    if (level_ == 1 && key_ == "imported") {
+    if (level_ == 1 && key_ == "name") {
+      record_.name = std::move(value);
+    } else if (level_ == 1 && key_ == "imported") {
       record_.imported = value;
       record_.active = std::max(record_.active, value);
+    } else if (isOf("distributed", 2, "encoding")) {
+      wrapped_ = value != name(Encoding::none);
+    } else if (isOf("labels", 3, "name") || isOf("requested", 3, "ref")) {
+      first_ = std::move(value);
+    } else if (isOf("labels", 3, "value") || isOf("requested", 3, "at")) {
+      second_ = std::move(value);
+    } else if (isOf("sources", 3, "confirmed")) {
+      record_.active = std::max(record_.active, value);
     }
-    if (isOf("distributed", 2, "encoding")) wrapped_ = value != name(Encoding::none);
-    if (isOf("labels", 3, "name") || isOf("requested", 3, "ref")) first_ = std::move(value);
-    if (isOf("labels", 3, "value") || isOf("requested", 3, "at")) second_ = std::move(value);
-    if (isOf("sources", 3, "confirmed")) record_.active = std::max(record_.active, value);
     return true;
   }
   bool binary(binary_t& /*value*/) override { return true; }
