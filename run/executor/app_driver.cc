@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "run/executor/app_pid.h"
+#include "run/native/signals.h"
 #include "run/native/supervisor.h"
 
 namespace actool::run::executor {
@@ -90,14 +91,7 @@ int PodRunner::run() {
 }
 
 void PodRunner::takeSignals() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGCHLD);
-  for (const int signal : native::kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) throwErrno("receiving signals");
+  signals_ = native::receiveSignals(native::kForwardedSignals, {SIGCHLD});
 }
 
 void PodRunner::begin(std::size_t index) {

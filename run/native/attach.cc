@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/native/control.h"
+#include "run/native/signals.h"
 #include "run/native/terminal.h"
 
 namespace actool::run::native {
@@ -93,16 +94,6 @@ bool has(const std::vector<std::string>& list, std::string_view name) {
   return false;
 }
 
-UniqueFd sizeSignals() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGWINCH);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals) throwErrno("receiving signals");
-  return signals;
-}
-
 }  // namespace
 
 AttachOptions parseAttachOptions(const std::vector<std::string>& arguments) {
@@ -157,7 +148,7 @@ int attachTo(const AttachOptions& options) {
   const bool atTerminal = typing && ::isatty(STDIN_FILENO) == 1;
   std::optional<RawMode> raw;
   if (atTerminal) raw.emplace();
-  const UniqueFd signals = sizeSignals();
+  const UniqueFd signals = receiveSignals({}, {SIGWINCH});
   if (atTerminal) session.sendSize();
 
   std::array<pollfd, 3> fds = {{{socket.get(), POLLIN, 0},

@@ -26,6 +26,7 @@
 #include "run/native/environment.h"
 #include "run/native/namespaces.h"
 #include "run/native/plan.h"
+#include "run/native/signals.h"
 #include "run/native/supervisor.h"
 
 namespace actool::run::native {
@@ -148,13 +149,7 @@ extern "C" int __lsan_is_turned_off() {  // NOLINT(readability-identifier-naming
 
 int runCommand(const AppPlan& app, const EnterOptions& options,
                const std::map<std::string, std::string>& variables, const EnteredUsers& users) {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  for (const int signal : kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  const UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals) throwErrno("receiving signals");
+  const UniqueFd signals = receiveSignals(kForwardedSignals);
 
   const Foreground foreground;
   auto [ours, theirs] = Channel::makePair();

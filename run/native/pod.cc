@@ -29,6 +29,7 @@
 #include "run/native/network.h"
 #include "run/native/notify.h"
 #include "run/native/requests.h"
+#include "run/native/signals.h"
 #include "run/native/streams.h"
 #include "run/native/supervisor.h"
 #include "run/native/terminal.h"
@@ -230,13 +231,7 @@ void Outer::appBegun(const std::string& name, const std::string& pid) {
 }
 
 void Outer::blockSignals() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  for (const int signal : kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) throwErrno("receiving signals");
+  signals_ = receiveSignals(kForwardedSignals);
 }
 
 // Others poll for this file: it appears whole, and need not outlast a crash.

@@ -29,6 +29,7 @@
 #include "run/native/metadata.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
+#include "run/native/signals.h"
 
 namespace actool::run::native {
 namespace {
@@ -96,14 +97,7 @@ class Supervisor {
 };
 
 void Supervisor::startApps() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGCHLD);
-  for (const int signal : kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) throwErrno("receiving signals");
+  signals_ = receiveSignals(kForwardedSignals, {SIGCHLD});
 
   for (std::size_t i = 0; i < apps_.size(); ++i)
     makeTerminal(context_, outer_, i);

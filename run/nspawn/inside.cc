@@ -22,6 +22,7 @@
 #include "run/native/namespaces.h"
 #include "run/native/options.h"
 #include "run/native/plan.h"
+#include "run/native/signals.h"
 #include "run/native/supervisor.h"
 #include "run/native/users.h"
 #include "run/nspawn/command.h"
@@ -96,14 +97,7 @@ int insideEntry(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2 || std::none_of(std::begin(kSteps), std::end(kSteps), known)) {
     throw UsageError("an app's name and a step are missing");
   }
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGCHLD);
-  for (const int signal : native::kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  const UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals) throwErrno("receiving signals");
+  const UniqueFd signals = native::receiveSignals(native::kForwardedSignals, {SIGCHLD});
 
   const native::PodPlan plan =
       native::makePlan(native::parseRunOptions({arguments.begin() + 2, arguments.end()}),

@@ -16,6 +16,7 @@
 #include "run/executor/pod_entry.h"
 #include "run/native/control.h"
 #include "run/native/options.h"
+#include "run/native/signals.h"
 #include "run/native/terminal.h"
 #include "run/vm/guest_config.h"
 
@@ -23,16 +24,6 @@ namespace actool::run::vm {
 namespace {
 
 using native::Packet;
-
-UniqueFd sizeChanges() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGWINCH);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals) throwErrno("receiving signals");
-  return signals;
-}
 
 void sendSize(int socket) {
   winsize size{};
@@ -61,7 +52,7 @@ bool sendInput(int socket) {
 int converse(int socket, bool terminal) {
   std::optional<native::RawMode> raw;
   if (terminal) raw.emplace();
-  const UniqueFd signals = sizeChanges();
+  const UniqueFd signals = native::receiveSignals({}, {SIGWINCH});
   if (terminal) sendSize(socket);
   std::array<pollfd, 3> fds = {
       {{socket, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}, {terminal ? signals.get() : -1, POLLIN, 0}}};

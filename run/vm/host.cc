@@ -27,6 +27,7 @@
 #include "core/schema/pod_manifest.h"
 #include "run/native/mounts.h"
 #include "run/native/net/network_config.h"
+#include "run/native/signals.h"
 #include "run/native/supervisor.h"
 #include "run/native/terminal.h"
 #include "run/vm/disks.h"
@@ -274,13 +275,7 @@ void Host::boot(bool kvm) {
 
 void Host::takeSignals() {
   ::signal(SIGPIPE, SIG_IGN);
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  for (const int signal : native::kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) throwErrno("receiving signals");
+  signals_ = native::receiveSignals(native::kForwardedSignals);
 }
 
 int Host::run() {

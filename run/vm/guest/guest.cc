@@ -23,6 +23,7 @@
 #include "core/base/strings.h"
 #include "run/native/enter.h"
 #include "run/native/pod.h"
+#include "run/native/signals.h"
 #include "run/native/supervisor.h"
 #include "run/vm/guest/job.h"
 #include "run/vm/guest/setup.h"
@@ -61,17 +62,9 @@ class Guest {
 };
 
 void Guest::takeSignals() {
-  sigset_t mask;
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGCHLD);
   // What the host says is for the pod may come before the pod's process takes signals.
-  for (const int signal : native::kForwardedSignals)
-    ::sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) throwErrno("blocking signals");
-  ::sigemptyset(&mask);
-  ::sigaddset(&mask, SIGCHLD);
-  signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) throwErrno("receiving signals");
+  native::blockSignals(native::kForwardedSignals);
+  signals_ = native::receiveSignals({}, {SIGCHLD});
 }
 
 // The native stage1 records in the pod's directory what the host's is to have.
