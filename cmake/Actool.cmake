@@ -85,8 +85,13 @@ endif()
 # dynamically. static-pie rather than static: with plain static the first exception sorts all unwind
 # tables, 2 ms. By file, since the libraries' own dependencies are shared ones (OpenSSL) of which
 # nothing in these programs uses anything: with a crypto function in one the link fails, which is right.
+# It begins in program_start.cc, which maps at once what would come by a page fault each.
 function(actool_link_statically target)
   target_link_libraries(${target} PRIVATE -static-pie)
+  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/core/base/program_start.cc)
+    target_link_options(${target} PRIVATE -Wl,-e,actoolStart)
+  endif()
   foreach(library IN LISTS ARGN)
     if(TARGET ${library})
       target_link_libraries(${target} PRIVATE $<TARGET_FILE:${library}>)

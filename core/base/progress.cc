@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -31,7 +32,7 @@ class LimitedProgress : public Progress {
       : label_(std::move(label)), interval_(interval), started_(SteadyClock::now()) {}
 
   void update(std::uint64_t done, std::optional<std::uint64_t> total) override {
-    if (!first_) first_ = done;
+    first_ = std::min(first_.value_or(done), done);  // what was resumed may turn out to be unfit
     state_ = {done, total};
     const auto now = SteadyClock::now();
     if (now - lastDrawn_ < interval_) return;

@@ -1,118 +1,70 @@
-// `actool x` execs `actool-x`, as git does. Nothing else happens here, so that signals,
-// pipes and exit codes pass straight through.
-#include <fmt/format.h>
-#include <signal.h>
+// `actool x` execs `actool-x`, as git does. Nothing else happens here, so that signals, pipes and
+// exit codes pass straight through. It stands before every command: what it is linked with it pays
+// for each time. So it knows no option but for how it looks, and leaves what is no plain command to
+// actool-help (help_main.cc).
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
 
-#include "core/base/error.h"
-#include "core/base/log.h"
-#include "core/base/strings.h"
-#include "core/cli/globals.h"
-#include "core/cli/man_page.h"
-#include "core/cli/options.h"
-#include "core/cli/rkt_names.h"
-#include "core/cli/table.h"
-#include "core/cli/tool.h"
+#include "core/cli/find_tool.h"
+#include "core/cli/global_names.h"
 
 namespace actool::cli {
 namespace {
 
-std::string overview() {
-  std::string out = "Tools, each with --help:\n";
-  for (const std::string& name : listTools())
-    out += "  " + name + "\n";
-  return out;
+// A global option that needs no other word: it means the same after the subcommand.
+bool isWholeOption(std::string_view word) {
+  if (!word.starts_with("--")) return false;
+  const std::size_t equals = word.find('=');
+  const std::string_view name = word.substr(0, equals);
+  for (const GlobalName& option : kGlobalNames) {
+    if (option.name == name) return option.takesValue == (equals != std::string_view::npos);
+  }
+  return false;
 }
 
-// actool(1): what it is, and the tools there are. The tools' own pages are made by themselves.
-std::string dispatcherManPage() {
-  const Subcommand self{
-      "", "finds, fetches, verifies, stores, shares and runs container images",
-      "actool TOOL [ARGUMENTS] runs actool-TOOL, found in $ACTOOL_EXEC_PATH, then the libexec "
-      "directory beside the binary, then PATH. Global options may stand before or after TOOL. "
-      "The main job is\n\n"
-      "  actool discover example.com/web:1.0.0 | actool fetch | actool run\n\n" +
-          overview(),
-      nullptr, nullptr};
-  Globals globals;
-  Options options("actool");
-  globals.addTo(options);
-  return manPage(self, options);
+bool isToolWord(std::string_view word) {
+  if (word.empty() || word[0] == '-' || word == kHelpTool || word == "version") return false;
+  return word.find('/') == std::string_view::npos;
 }
 
-[[noreturn]] void execTool(const std::string& word, const std::vector<std::string>& arguments) {
-  Path program;
-  try {
-    program = findTool("actool-" + word);
-  } catch (const NotFoundError&) {
-    const std::optional<std::string> near = nearest(word, listTools());
-    throw UsageError(fmt::format("there is no subcommand \"{}\"", printable(word)),
-                     near ? fmt::format("did you mean \"{}\"?", *near) : "see actool --help");
+int run(int argc, char** argv) {
+  const char* slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
+  const bool asRkt = argc > 0 && std::string_view(slash != nullptr ? slash + 1 : argv[0]) == "rkt";
+  int at = 1;
+  while (at < argc && isWholeOption(argv[at]))
+    ++at;
+  std::string program;
+  std::vector<char*> words(argv, argv + argc);
+  words.push_back(nullptr);
+  int taken = 1;
+  if (!asRkt && at < argc && isToolWord(argv[at])) {
+    SubcommandTool tool = lookForSubcommand(argv[at], at + 1 < argc ? argv[at + 1] : "");
+    program = std::move(tool.path);
+    if (tool.hasWord) taken = 2;
   }
-  std::vector<std::string> argv{program.string()};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  pointers.reserve(argv.size() + 1);
-  for (std::string& text : argv)
-    pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  ::execv(program.c_str(), pointers.data());
-  throwErrno("starting " + program.string());
-}
-
-int run(std::vector<std::string> arguments, bool asRkt) {
-  if (arguments.size() == 1 && arguments[0] == "--list-tools") {
-    for (const std::string& name : listTools())
-      print(name + "\n");
-    return 0;
+  if (!program.empty()) {
+    words.erase(words.begin() + at, words.begin() + at + taken);
+    words.front() = program.data();
+  } else {
+    // Under its own name still, which tells `rkt` from `actool`.
+    program = lookForTool(std::string(kToolPrefix).append(kHelpTool));
   }
-  if (arguments.size() == 1 && arguments[0] == "--help-man") {
-    print(dispatcherManPage());
-    return 0;
-  }
-  Globals globals;
-  Options options("actool", "Finds, fetches, verifies, stores, shares and runs container images.");
-  options.addVersion(std::string("actool ") + ACTOOL_VERSION);
-  options.footer([] { return overview(); });
-  globals.addTo(options);
-  options.stopAtFirstWord();
-  if (!options.parse(std::move(arguments), "actool")) return 0;
-  std::vector<std::string> rest = options.rest();
-  if (rest.empty()) throw UsageError("which subcommand?", "see actool --help");
-  if (asRkt) rest = fromRkt(std::move(rest));
-  std::string word = rest.front();
-  rest.erase(rest.begin());
-  if (word == "version") {
-    print(versionText());
-    return 0;
-  }
-  if (word == "help") {
-    if (rest.empty()) {
-      print(options.help());
-      return 0;
-    }
-    word = rest.front();
-    rest.front() = "--help";
-    std::rotate(rest.begin(), rest.begin() + 1, rest.end());
-  }
-  std::vector<std::string> all = globals.forward();
-  all.insert(all.end(), rest.begin(), rest.end());
-  execTool(word, all);
+  if (!program.empty()) ::execv(program.c_str(), words.data());
+  std::fprintf(stderr, "actool: error: starting %s: %s\n",
+               program.empty() ? "actool-help" : program.c_str(),
+               std::strerror(program.empty() ? ENOENT : errno));
+  return 254;
 }
 
 }  // namespace
 }  // namespace actool::cli
 
 int main(int argc, char** argv) {
-  actool::log::setProgram("actool");
-  try {
-    const bool asRkt = argc > 0 && actool::Path(argv[0]).filename() == "rkt";
-    return actool::cli::run({argv + std::min(argc, 1), argv + argc}, asRkt);
-  } catch (const actool::Error& error) {
-    actool::log::error("{}", error.what());
-    return static_cast<int>(error.code());
-  }
+  return actool::cli::run(argc, argv);
 }

@@ -210,12 +210,13 @@ ConfigDirs Globals::configDirs() const {
 }
 
 std::vector<std::string> Globals::forward() const {
+  // The other tool's, which is of whoever this process is now.
   const Globals defaults;
   std::vector<std::string> arguments;
   const auto add = [&](bool differs, const std::string& option, const std::string& value) {
     if (differs) arguments.push_back(option + "=" + value);
   };
-  add(dirGiven_, "--dir", dir.string());
+  add(dirGiven_ || dir != defaults.dir, "--dir", dir.string());
   // Once it is known, the default one too: the configuration may say another.
   add(settled_ || nsGiven_, "--namespace", ns.str());
   add(systemConfig != defaults.systemConfig, "--system-config", systemConfig.string());

@@ -13,39 +13,12 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "core/cli/find_tool.h"
 #include "core/cli/man_page.h"
 #include "core/cli/table.h"
 
 namespace actool::cli {
 namespace {
-
-constexpr std::string_view kToolPrefix = "actool-";
-
-Path ownBinary() {
-  std::error_code error;
-  Path binary = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) throw Error("reading /proc/self/exe: " + error.message(), "mount /proc");
-  return binary;
-}
-
-// Where tools are looked for, in order.
-std::vector<Path> toolPlaces() {
-  std::vector<Path> places;
-  if (const char* execPath = std::getenv("ACTOOL_EXEC_PATH"); execPath != nullptr) {
-    for (const std::string_view part : split(execPath, ':')) {
-      if (!part.empty()) places.emplace_back(part);
-    }
-  }
-  const Path own = ownBinary().parent_path();
-  places.push_back(own.parent_path() / "libexec" / "actool");
-  places.push_back(own);
-  if (const char* path = std::getenv("PATH"); path != nullptr) {
-    for (const std::string_view part : split(path, ':')) {
-      if (!part.empty()) places.emplace_back(part);
-    }
-  }
-  return places;
-}
 
 // Which subcommand is meant, and the arguments that are left for it.
 struct Selection {
@@ -190,6 +163,12 @@ int dispatch(int argc, char** argv, const Tool& tool) {
   std::string name = argc > 0 ? Path(argv[0]).filename().string() : tool.program;
   log::setProgram(name);
   if (name.starts_with(kToolPrefix)) name.erase(0, kToolPrefix.size());
+  for (const OwnProgram& own : kOwnPrograms) {
+    if (name != ownProgram(own.group, own.word)) continue;
+    log::setProgram(tool.program);  // no word of the operator's
+    name = std::string(own.group).append(" ").append(own.word);
+    break;
+  }
   Selection selection = selectByName(tool, name);
   if (selection.subcommand == nullptr && selection.group.empty()) {
     // Started under a name of its own (a copy, a debugger): by the tool's.
@@ -229,17 +208,17 @@ int toolMain(int argc, char** argv, const Tool& tool) {
 }
 
 Path findTool(std::string_view program) {
-  for (const Path& place : toolPlaces()) {
-    Path candidate = place / std::string(program);
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  const std::string found = lookForTool(program);
+  if (found.empty()) {
+    throw NotFoundError(fmt::format("no program {}", program),
+                        "it is looked for in $ACTOOL_EXEC_PATH, beside actool and in PATH");
   }
-  throw NotFoundError(fmt::format("no program {}", program),
-                      "it is looked for in $ACTOOL_EXEC_PATH, beside actool and in PATH");
+  return found;
 }
 
 std::vector<std::string> listTools() {
   std::set<std::string> names;
-  for (const Path& place : toolPlaces()) {
+  for (const std::string& place : toolPlaces()) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(place, error)) {
       const std::string file = entry.path().filename().string();
@@ -247,15 +226,20 @@ std::vector<std::string> listTools() {
       names.insert(file.substr(kToolPrefix.size()));
     }
   }
+  names.erase(std::string(kHelpTool));
+  for (const OwnProgram& own : kOwnPrograms)
+    names.erase(ownProgram(own.group, own.word));
   return {names.begin(), names.end()};
 }
 
 std::vector<std::string> toolCommand(std::string_view program, const Globals& globals,
                                      const std::vector<std::string>& args) {
-  std::vector<std::string> argv{findTool(program).string()};
+  const SubcommandTool own = lookForSubcommand(program.substr(kToolPrefix.size()),
+                                               args.empty() ? std::string_view() : args.front());
+  std::vector<std::string> argv{own.path.empty() ? findTool(program).string() : own.path};
   const std::vector<std::string> options = globals.forward();
   argv.insert(argv.end(), options.begin(), options.end());
-  argv.insert(argv.end(), args.begin(), args.end());
+  argv.insert(argv.end(), args.begin() + (own.hasWord ? 1 : 0), args.end());
   return argv;
 }
 

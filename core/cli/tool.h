@@ -46,14 +46,14 @@ struct Tool {
 // words.
 int toolMain(int argc, char** argv, const Tool& tool);
 
-// How the tool whose `program` this is would be found: $ACTOOL_EXEC_PATH, the libexec
-// directory beside the running binary (../libexec/actool), the binary's own directory,
-// then PATH. Throws NotFoundError.
+// The tool whose `program` this is, where find_tool.h finds it. Throws NotFoundError.
 Path findTool(std::string_view program);
-// Every actool-* in those places, without the "actool-", sorted: for help and suggestions.
+// Every actool-* in those places but actool-help, without the "actool-", sorted: for help and
+// suggestions.
 std::vector<std::string> listTools();
 
-// A sibling tool's argv with the global options put in: {"actool-image", "resolve", ...}.
+// A sibling tool's argv with the global options put in, from {"actool-image", "resolve", ...}: of
+// the subcommand's own program where it has one (find_tool.h).
 std::vector<std::string> toolCommand(std::string_view program, const Globals& globals,
                                      const std::vector<std::string>& args);
 
