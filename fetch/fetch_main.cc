@@ -73,6 +73,9 @@ struct Arguments {
   std::string uploadLimit;
   std::string downloadLimit;
   std::string patience;
+  std::string swarmCa;
+  std::string swarmCert;
+  std::string swarmKey;
   std::string raw;
   std::string maxBytes;
   std::optional<cli::Format> format;
@@ -254,6 +257,9 @@ SwarmWords swarmWords(const Arguments& arguments) {
   pass("upload-limit", arguments.uploadLimit);
   pass("download-limit", arguments.downloadLimit);
   pass("patience", arguments.patience);
+  pass("swarm-ca", arguments.swarmCa);
+  pass("swarm-cert", arguments.swarmCert);
+  pass("swarm-key", arguments.swarmKey);
   return words;
 }
 
@@ -342,6 +348,12 @@ std::function<int()> setup(cli::Options& app, cli::Globals& globals) {
   app.add("--patience", arguments->patience,
           "seconds without a byte after which a swarm is given up (default 60)")
       .typeName("SECONDS");
+  app.add("--swarm-ca", arguments->swarmCa, "authority whose certificates admit to swarms")
+      .typeName("FILE");
+  app.add("--swarm-cert", arguments->swarmCert,
+          "certificate to show in its swarms (default: by swarms.d)")
+      .typeName("FILE");
+  app.add("--swarm-key", arguments->swarmKey, "the certificate's key").typeName("FILE");
   app.add("--max-bytes", arguments->maxBytes,
           "refuse an image of more bytes as distributed (default: the store's "
           "limit; 4MiB with --raw)")

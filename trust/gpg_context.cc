@@ -26,6 +26,11 @@ constexpr std::string_view kGpgConf =
 // gpgme_check_version() sets the library up and must come first, once, before threads use it.
 void initialise() {
   static const bool done = [] {
+    // It would run gpgconf three times to ask where gpg and its daemons are; gpg is found by
+    // PATH like any program, and the daemons are not used.
+    if (gpgme_set_global_flag("disable-gpgconf", "1") != 0) {
+      throw Error("gpgme can't be told to leave gpgconf alone");
+    }
     // Older ones may pass data on differently; see openpgp_session.h.
     if (gpgme_check_version("1.18.0") == nullptr) {
       throw Error("gpgme is older than 1.18", "install libgpgme11 of Debian 12 or later");

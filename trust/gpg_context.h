@@ -34,8 +34,8 @@ struct ContextDeleter {
 };
 using GpgContext = std::unique_ptr<gpgme_context, ContextDeleter>;
 
-// A context for OpenPGP in `home`. One thread at a time may use it. Throws Error saying how to
-// install gpg when there is none.
+// A context for OpenPGP in `home`. One thread at a time may use it. Every one costs a run of
+// `gpg --version`. Throws Error saying how to install gpg when there is none.
 GpgContext makeContext(const GpgHome& home);
 
 struct DataDeleter {

@@ -38,6 +38,12 @@ KeySet::KeySet(const std::vector<TrustedKey>& trusted) {
                 printable(key->path.string()));
     }
   }
+  spare_ = keyring_.takeContext();
+}
+
+GpgContext KeySet::context() const {
+  const std::lock_guard lock(mutex_);
+  return spare_ ? std::move(spare_) : makeContext(keyring_.home());
 }
 
 const KeyInfo* KeySet::key(std::string_view fingerprint) const {

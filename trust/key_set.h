@@ -1,6 +1,7 @@
 // The keys that may sign, in a keyring of their own.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,10 +40,13 @@ class KeySet {
   // By the primary key's fingerprint; null when absent.
   const KeyInfo* key(std::string_view fingerprint) const;
 
-  const GpgHome& home() const { return keyring_.home(); }
+  // A context for one check of a signature, which must end before this object. Any thread may ask.
+  GpgContext context() const;
 
  private:
   Keyring keyring_;
+  mutable std::mutex mutex_;
+  mutable GpgContext spare_;  // the keyring's own, until the first check takes it
   std::vector<KeyInfo> keys_;
 };
 

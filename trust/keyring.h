@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "trust/gpg_context.h"
@@ -23,6 +24,8 @@ class Keyring {
   std::string exportArmored(std::string_view fingerprint) const;
 
   const GpgHome& home() const noexcept { return home_; }
+  // Its context, for a check against its keys. Only home() may be asked for afterwards.
+  GpgContext takeContext() noexcept { return std::move(context_); }
 
  private:
   GpgHome home_;

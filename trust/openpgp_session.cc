@@ -58,7 +58,7 @@ void refuseSignatures(const std::vector<std::string>& reasons, bool unknown) {
 OpenPgpSession::OpenPgpSession(std::shared_ptr<const KeySet> keys, DetachedSignature signature)
     : keys_(std::move(keys)),
       signature_(std::move(signature)),
-      context_(makeContext(keys_->home())),
+      context_(keys_->context()),
       loop_(context_.get()),
       signatureData_(dataFromMemory(signature_.packets)) {
   callbacks_.read = giveBytes;

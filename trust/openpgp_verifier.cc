@@ -1,3 +1,8 @@
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "core/base/error.h"
 #include "trust/key_set.h"
 #include "trust/openpgp_packets.h"
@@ -9,15 +14,14 @@ namespace {
 
 class OpenPgpVerifier final : public SignatureVerifier {
  public:
-  explicit OpenPgpVerifier(const std::vector<TrustedKey>& keys)
-      : keys_(std::make_shared<KeySet>(keys)) {}
+  explicit OpenPgpVerifier(std::vector<TrustedKey> keys) : trusted_(std::move(keys)) {}
 
   void precheck(std::string_view text) override {
     const DetachedSignature signature = parseDetachedSignature(text);
     std::vector<std::string> reasons;
     bool unknown = false;
     for (const SignaturePacket& packet : signature.signatures) {
-      if (const auto found = keys_->find(packet)) {
+      if (const auto found = keys()->find(packet)) {
         std::string why = found->refusal(packet.hashAlgorithm);
         if (why.empty()) return;
         reasons.push_back(std::move(why));
@@ -30,10 +34,18 @@ class OpenPgpVerifier final : public SignatureVerifier {
   }
 
   std::unique_ptr<VerifySession> begin(std::string_view signature) override {
-    return std::make_unique<OpenPgpSession>(keys_, parseDetachedSignature(signature));
+    return std::make_unique<OpenPgpSession>(keys(), parseDetachedSignature(signature));
   }
 
  private:
+  // Made when it is needed: gpg takes a while to read them.
+  const std::shared_ptr<const KeySet>& keys() {
+    std::call_once(made_, [this] { keys_ = std::make_shared<KeySet>(trusted_); });
+    return keys_;
+  }
+
+  const std::vector<TrustedKey> trusted_;
+  std::once_flag made_;
   std::shared_ptr<const KeySet> keys_;
 };
 

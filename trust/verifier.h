@@ -45,9 +45,10 @@ class SignatureVerifier {
   virtual std::unique_ptr<VerifySession> begin(std::string_view signature) = 0;
 };
 
-// Over gpgme, with a home directory of its own that is made, filled with `keys`, and removed
-// with this object; never the user's keyring, no network, no agent. Keys are passed in from
-// Keystore::list(): whether a signer is trusted *for a name* is requireTrusted()'s answer.
+// Over gpgme, with a home directory of its own that is made and filled with `keys` by the first
+// call, and removed with this object; never the user's keyring, no network, no agent. Keys are
+// passed in from Keystore::list(): whether a signer is trusted *for a name* is requireTrusted()'s
+// answer.
 std::unique_ptr<SignatureVerifier> makeOpenPgpVerifier(const std::vector<TrustedKey>& keys);
 
 struct TrustDecision {

@@ -481,7 +481,7 @@ class Fetch(harness.TestCase):
         return False
 
     def test_two_at_once_download_once(self):
-        server, url, identity, _ = self.cutting(pace=0.02)
+        server, url, identity, _ = self.cutting(pace=0.02 * harness.SLOW)
         first = self.lab.popen("fetch", "--format=id", url)
         harness.wait_for(lambda: self.images_asked(server), "the first transfer to begin")
         second = self.lab.popen("fetch", "--format=id", "--progress=json", url)
@@ -498,7 +498,7 @@ class Fetch(harness.TestCase):
         self.assertEqual(self.image_ids(), [identity])
 
     def test_on_a_terminal_the_one_that_waits_shows_the_others_progress(self):
-        server, url, identity, _ = self.cutting(pace=0.02)
+        server, url, identity, _ = self.cutting(pace=0.04 * harness.SLOW)
         first = self.lab.popen("fetch", "--format=id", url)
         harness.wait_for(lambda: self.images_asked(server), "the first transfer to begin")
         result = self.ok(harness.tty_session(self.lab.argv("fetch", "--format=id", url), self.lab.env))
