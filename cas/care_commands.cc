@@ -41,6 +41,7 @@ int remove(const std::vector<std::string>& arguments, bool force, const cli::Glo
     const StoreView view(storeOf(globals));
     if (!view.reader().version()) view.catalog().resolve(argument);
   }
+  becomeOwnerOfTrees(storeOf(globals));
   StoreWriter writer(storeOf(globals));
   std::vector<schema::ImageId> ids;
   for (const auto& argument : arguments) {
@@ -98,6 +99,7 @@ VerifyOne fullVerifier(const StoreLayout& layout, const cli::Globals& globals) {
 int verify(const std::vector<std::string>& arguments, bool contentOnly,
            const cli::Globals& globals) {
   const StoreLayout layout = storeOf(globals);
+  becomeOwnerOfTrees(layout);
   const VerifyOne verifyOne = contentOnly ? contentVerifier(layout) : fullVerifier(layout, globals);
   std::vector<StoredImage> images;
   {
@@ -167,6 +169,7 @@ int gc(GcArguments arguments, const cli::Globals& globals) {
     }
   }
   if (!actool::exists(storeOf(globals).versionFile())) return 0;
+  becomeOwnerOfTrees(storeOf(globals));
   const GcReport report = collectGarbage(storeOf(globals), options, systemClock());
   printItems(report, arguments);
   if (report.distributed != 0 && !options.dryRun) {
@@ -226,6 +229,7 @@ int fsck(bool repair, bool refetching, const cli::Globals& globals) {
     log::info("the store is empty");
     return 0;
   }
+  becomeOwnerOfTrees(storeOf(globals));
   const auto progress = makeProgress(globals.progress, "checking images");
   const FsckReport report =
       checkStore(storeOf(globals),

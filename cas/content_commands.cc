@@ -12,6 +12,7 @@
 #include "cas/store.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/own_root.h"
 #include "core/cli/table.h"
 
 namespace actool::cas {
@@ -149,6 +150,8 @@ int render(const ExtractOptions& options, const cli::Globals& globals) {
     throw UsageError("EROFS metadata lies in the store, beside the tars that it is about",
                      "leave DIR away");
   }
+  // The tree is for pods, in which its owners are.
+  if (!erofs && options.dir.empty()) becomeOwnRoot();
   const StoreLayout layout = storeOf(globals);
   const StoreView view(layout);
   const StoredImage image = view.catalog().resolve(options.image);

@@ -8,6 +8,7 @@
 #include "cas/gc_quota.h"
 #include "cas/ingest_slot.h"
 #include "cas/layout/lease.h"
+#include "cas/tree_care.h"
 #include "core/base/error.h"
 #include "core/base/lock.h"
 
@@ -149,19 +150,16 @@ class Collector {
 
   // Trees by their names that an image links to or a pod lies on, in any namespace.
   std::set<std::string> neededTrees() const {
-    std::set<std::string> needed;
+    std::set<std::string> needed =
+        linkedTrees(layout_, [&](const NamespaceName& ns, const schema::ImageId& id) {
+          return ns == layout_.ns() && going_.contains(id);  // of a dry run
+        });
     for (const auto& ns : writer_.namespaces())
-      addTrees(StoreReader(layout_.in(ns)), needed);
+      addTreesOfPods(layout_.in(ns).podsDir(), needed);
     return needed;
   }
 
-  void addTrees(const StoreReader& reader, std::set<std::string>& needed) const {
-    const bool own = reader.layout().ns() == layout_.ns();
-    for (const auto& id : reader.ids()) {
-      if (own && going_.contains(id)) continue;  // of a dry run
-      if (auto key = reader.linkedTree(id)) needed.insert(std::move(*key));
-    }
-    const Path pods = reader.layout().podsDir();
+  static void addTreesOfPods(const Path& pods, std::set<std::string>& needed) {
     for (const auto& phase : listDir(pods)) {
       if (!std::filesystem::is_directory(pods / phase)) continue;
       for (const auto& uuid : listDir(pods / phase))

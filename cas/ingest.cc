@@ -180,8 +180,9 @@ StoredImage Ingest::admit(const IngestRequest& request, const IngestCallbacks& c
   }
   createStore(layout_);
   const bool verified = request.signature && !request.insecure;
-  // A signature by nobody we know is refused before a byte of the image comes.
-  if (verified) verifier_->precheck(*request.signature);
+  // A signature by nobody we know is refused before a byte of the image comes; of a swarm, whose
+  // beginning takes about as long as this, before many do.
+  if (verified && !request.staged) verifier_->precheck(*request.signature);
 
   const std::string key =
       verified ? slotKeyOf(digestOf(DigestAlgorithm::sha256, *request.signature)) : uniqueSlotKey();
@@ -304,13 +305,20 @@ PipelineJob Ingest::jobOf(const IngestRequest& request, const IngestCallbacks& c
           .onProgress = callbacks.onProgress};
 }
 
+// Nothing for bytes that nobody needs to have signed.
+std::unique_ptr<trust::VerifySession> Ingest::begin(const IngestRequest& request) const {
+  if (!request.signature || request.insecure) return nullptr;
+  if (request.staged) verifier_->precheck(*request.signature);
+  return verifier_->begin(*request.signature);
+}
+
 PipelineResult Ingest::pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
-                                  const IngestSlot& slot, std::uint64_t resumed,
-                                  trust::VerifySession* session) const {
+                                  const IngestSlot& slot, std::uint64_t resumed) const {
+  const std::unique_ptr<trust::VerifySession> session = begin(request);
   const int truncate = resumed == 0 ? O_TRUNC : 0;
   const UniqueFd data = openFile(slot.data().string(), O_RDWR | O_CREAT | truncate, 0644);
   callbacks.onOffset(resumed);
-  PipelineJob job = jobOf(request, callbacks, slot, session);
+  PipelineJob job = jobOf(request, callbacks, slot, session.get());
   job.data = data.get();
   job.resumed = resumed;
   return runPipeline(job);
@@ -320,18 +328,21 @@ PipelineResult Ingest::pipelineOf(const IngestRequest& request, const IngestCall
 // A transport that could still write would change them after they were verified: in that case what
 // is verified is a copy.
 PipelineResult Ingest::stagedPipeline(const IngestRequest& request,
-                                      const IngestCallbacks& callbacks, const IngestSlot& slot,
-                                      trust::VerifySession* session) const {
+                                      const IngestCallbacks& callbacks,
+                                      const IngestSlot& slot) const {
   slot.beginStaged();
   callbacks.onOffset(0);
-  const std::uint64_t size = receiveStaged(request.input, slot.staged(), request.interruptFd,
-                                           [&](std::uint64_t bytes) { slot.notePrefix(bytes); });
+  offerStaged(request.input, slot.staged());
+  // The transport is at work already while the verifier starts.
+  const std::unique_ptr<trust::VerifySession> session = begin(request);
+  const std::uint64_t size = awaitStaged(request.input, request.interruptFd,
+                                         [&](std::uint64_t bytes) { slot.notePrefix(bytes); });
   UniqueFd staged = openFile(slot.staged().string(), O_RDONLY);
   if (lookOf(staged.get(), slot.staged().string()).size != size) {
     throw Error(
         fmt::format("{} has not the {} bytes that were announced", slot.staged().string(), size));
   }
-  PipelineJob job = jobOf(request, callbacks, slot, session);
+  PipelineJob job = jobOf(request, callbacks, slot, session.get());
   job.input = staged.get();
   job.inputName = slot.staged().string();
   job.data = staged.get();
@@ -350,14 +361,11 @@ PipelineResult Ingest::stagedPipeline(const IngestRequest& request,
 
 StoredImage Ingest::receive(const IngestRequest& request, const IngestCallbacks& callbacks,
                             const IngestSlot& slot, std::uint64_t resumed) const {
-  std::unique_ptr<trust::VerifySession> session;
-  if (request.signature && !request.insecure) session = verifier_->begin(*request.signature);
-  const PipelineResult result = request.staged
-                                    ? stagedPipeline(request, callbacks, slot, session.get())
-                                    : pipelineOf(request, callbacks, slot, resumed, session.get());
+  const PipelineResult result = request.staged ? stagedPipeline(request, callbacks, slot)
+                                               : pipelineOf(request, callbacks, slot, resumed);
   std::optional<trust::TrustDecision> decision;
   const schema::ImageManifest& manifest = result.summary.manifest;
-  if (session) {
+  if (request.signature && !request.insecure) {
     decision =
         trust::requireTrusted(keystore_, trustedName(request, manifest.name), result.signers);
   }

@@ -76,10 +76,10 @@ class Ingest {
   PipelineJob jobOf(const IngestRequest& request, const IngestCallbacks& callbacks,
                     const IngestSlot& slot, trust::VerifySession* session) const;
   PipelineResult pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
-                            const IngestSlot& slot, std::uint64_t resumed,
-                            trust::VerifySession* session) const;
+                            const IngestSlot& slot, std::uint64_t resumed) const;
   PipelineResult stagedPipeline(const IngestRequest& request, const IngestCallbacks& callbacks,
-                                const IngestSlot& slot, trust::VerifySession* session) const;
+                                const IngestSlot& slot) const;
+  std::unique_ptr<trust::VerifySession> begin(const IngestRequest& request) const;
   StoredImage commit(const IngestRequest& request, const PipelineResult& result,
                      const std::optional<trust::TrustDecision>& decision,
                      const IngestSlot& slot) const;

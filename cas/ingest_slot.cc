@@ -33,6 +33,18 @@ std::uint64_t sizeOf(const Path& file) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
+// What a file with holes has.
+std::uint64_t allocatedOf(const Path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) {
+    if (errno == ENOENT) return 0;
+    throwErrno("looking at " + file.string());
+  }
+  constexpr std::uint64_t kStatBlock = 512;  // stat(2), whatever the file system's blocks are
+  return std::min(static_cast<std::uint64_t>(info.st_blocks) * kStatBlock,
+                  static_cast<std::uint64_t>(info.st_size));
+}
+
 // The holder removes the directory when it is done; then we may have locked a file that has no
 // name any more.
 bool isStillThere(const FileLock& lock, const Path& file) {
@@ -74,10 +86,12 @@ std::optional<FileLock> tryLockSlot(const Path& dir) {
 IngestSlot IngestSlot::acquire(const StoreLayout& layout, const std::string& key, int interruptFd,
                                const std::function<void(std::uint64_t)>& waiting) {
   const Path dir = layout.ingestDir() / key;
+  std::uint64_t most = 0;  // the file is gone once it is whole, before the lock is
   for (;;) {
     makeDirs(dir);
     if (auto lock = tryLockSlot(dir)) return IngestSlot(dir, std::move(*lock));
-    waiting(sizeOf(dir / "data"));
+    most = std::max({most, sizeOf(dir / "data"), allocatedOf(dir / "pieces")});
+    waiting(most);
     pollfd interrupt{interruptFd, POLLIN, 0};
     const int ready = ::poll(&interrupt, 1, kPollMilliseconds);
     if (ready < 0 && errno != EINTR) throwErrno("waiting for another ingest");

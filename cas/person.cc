@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "core/base/own_root.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -26,7 +27,8 @@ std::string accountOf(uid_t uid) {
 }  // namespace
 
 Person thisPerson() {
-  Person person{.uid = ::getuid(), .name = accountOf(::getuid()), .sudoUid = {}, .sudoName = {}};
+  const uid_t user = outsideUser(::getuid());
+  Person person{.uid = user, .name = accountOf(user), .sudoUid = {}, .sudoName = {}};
   // Only the number is taken from the environment: a name there could be anything.
   const char* text = std::getenv("SUDO_UID");
   const auto sudo = text == nullptr ? std::nullopt : parseUint(text);

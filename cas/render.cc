@@ -13,6 +13,7 @@
 #include "cas/render_tree.h"
 #include "cas/render_writer.h"
 #include "core/base/error.h"
+#include "core/base/id_map.h"
 
 namespace actool::cas {
 
@@ -49,7 +50,7 @@ class Renderer {
     makeLinks();
     // Last, and from the leaves up: making a name changes its directory's time, and a
     // directory without the x bit would shut those below out.
-    NodeWriter writer(options_.privileged);
+    NodeWriter writer(options_.owners, options_.devices);
     for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) {
       withContext("directory " + inQuotes(directory->path), [&] {
         const UniqueFd fd = openDirBeneath(root_.get(), directory->path);
@@ -109,7 +110,7 @@ class Renderer {
     leftOut_ = std::vector<std::atomic<bool>>(tree_.inodes().size());
     const auto body = [&](std::size_t thread) {
       try {
-        NodeWriter writer(options_.privileged);
+        NodeWriter writer(options_.owners, options_.devices);
         for (std::size_t i = next++; i < work.size(); i = next++)
           fill(writer, *work[i]);
         reports[thread] = writer.report();
@@ -176,7 +177,8 @@ class Renderer {
 
 }  // namespace
 
-RenderOptions::RenderOptions() : privileged(geteuid() == 0) {}
+RenderOptions::RenderOptions()
+    : owners(geteuid() == 0), devices(geteuid() == 0 && !inUserNamespace()) {}
 
 std::vector<std::string> RenderReport::notes() const {
   std::vector<std::string> notes;
@@ -184,7 +186,8 @@ std::vector<std::string> RenderReport::notes() const {
     if (count > 0) notes.push_back(std::to_string(count) + " " + text);
   };
   note(ownersSkipped,
-       "files belong to you and not to their owner in the image; only root can do that");
+       "files belong to you and not to their owner in the image; root can do that, or who has "
+       "the IDs in /etc/subuid and /etc/subgid");
   note(devicesSkipped, "device nodes were left out; only root can make them");
   note(xattrsSkipped, "extended attributes were left out (" + inQuotes(firstXattrSkipped) +
                           " and the like): not allowed, or not on this file system");

@@ -20,8 +20,8 @@ namespace actool::cas {
 struct RenderReport {
   std::uint64_t files = 0;           // names made, directories included
   std::uint64_t bytes = 0;           // of content written
-  std::uint64_t ownersSkipped = 0;   // not root: everything belongs to the caller
-  std::uint64_t devicesSkipped = 0;  // not root: device nodes left out
+  std::uint64_t ownersSkipped = 0;   // no rights or no such ID: it belongs to the caller
+  std::uint64_t devicesSkipped = 0;  // no rights: device nodes left out
   std::uint64_t xattrsSkipped = 0;   // attributes the caller may not set, or this file system
                                      // does not have
   std::uint64_t aclsSkipped = 0;     // ACLs with names in place of numbers
@@ -32,8 +32,10 @@ struct RenderReport {
 };
 
 struct RenderOptions {
-  // Root makes owners and devices; others can't. Tests render as others would.
-  bool privileged;
+  // Root gives owners and makes devices, a user namespace's gives those it has. Tests render as
+  // others would.
+  bool owners;
+  bool devices;
   unsigned threads = 2;
   RenderOptions();
 };

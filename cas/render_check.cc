@@ -21,8 +21,10 @@
 #include "cas/aci_path.h"
 #include "cas/aci_xattr.h"
 #include "cas/render_tree.h"
+#include "cas/render_writer.h"
 #include "core/base/error.h"
 #include "core/base/fd.h"
+#include "core/base/id_map.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -77,6 +79,7 @@ class TreeComparison {
       : layered_(layered),
         tree_(layered.tree()),
         privileged_(geteuid() == 0),
+        hostRoot_(privileged_ && !inUserNamespace()),
         seen_(tree_.inodes().size()) {}
 
   void directory(int fd, const RenderNode& node, const std::string& path) {
@@ -112,14 +115,21 @@ class TreeComparison {
 
  private:
   bool mayBeMissing(const TarEntry& entry) const {
-    return !privileged_ &&
-           (entry.type == TarType::charDevice || entry.type == TarType::blockDevice);
+    return !hostRoot_ && (entry.type == TarType::charDevice || entry.type == TarType::blockDevice);
   }
 
   void metadata(const struct stat& info, const TarEntry& entry) const {
     require((info.st_mode & S_IFMT) == kindBits(entry.type), "its kind");
-    if (entry.type != TarType::symlink) require((info.st_mode & 07777) == entry.mode, "its mode");
-    if (privileged_) require(info.st_uid == entry.uid && info.st_gid == entry.gid, "its owner");
+    const bool hasOwner = users_.has(entry.uid) && groups_.has(entry.gid);
+    if (entry.type != TarType::symlink) {
+      require((info.st_mode & 07777) == renderedMode(entry.mode, !privileged_ || hasOwner),
+              "its mode");
+    }
+    if (privileged_) {
+      require(
+          info.st_uid == (hasOwner ? entry.uid : 0) && info.st_gid == (hasOwner ? entry.gid : 0),
+          "its owner");
+    }
     require(info.st_mtim.tv_sec == entry.mtime.seconds &&
                 info.st_mtim.tv_nsec == entry.mtime.nanoseconds,
             "its time of modification");
@@ -266,12 +276,15 @@ class TreeComparison {
     const bool plain = entry.type == TarType::regular || entry.type == TarType::directory;
     if (name.starts_with("user.") && !plain) return true;
     if (::lgetxattr(path.c_str(), name.c_str(), nullptr, 0) >= 0) return false;
-    return errno == ENOTSUP || !privileged_;
+    return errno == ENOTSUP || !hostRoot_;
   }
 
   const LayeredTree& layered_;
   const RenderTree& tree_;
   const bool privileged_;
+  const bool hostRoot_;
+  const IdMap users_ = IdMap::ofUsers();
+  const IdMap groups_ = IdMap::ofGroups();
   std::vector<std::optional<ino_t>> seen_;  // by inode of the tree: its first name's
   std::array<std::byte, kCompareBytes> left_{};
   std::array<std::byte, kCompareBytes> right_{};

@@ -51,18 +51,31 @@ void link(const StoreLayout& layout, const schema::ImageId& id, const std::strin
   syncDir(layout.imageDir(id));
 }
 
+// Under the store's lock, before a tree of them gets its name: they may have been removed since it
+// was begun, and who removed them could not find it.
+void requireLayers(const StoreLayout& layout, const std::vector<RenderLayer>& layers) {
+  const StoreReader reader(layout);
+  for (const auto& layer : layers) {
+    if (reader.has(layer.id)) continue;
+    throw NotFoundError(fmt::format("image {} was removed meanwhile", layer.id.shortForm()),
+                        "fetch it again");
+  }
+}
+
 // One form of a tree, being made. The names in `made` go to the tree's directory in this order;
 // by the last of them the form is whole.
 using Make = std::function<RenderReport(const Path& made)>;
 
 RenderReport make(const StoreLayout& layout, const schema::ImageId& id, const std::string& key,
-                  const std::vector<std::string>& names, const Make& fill) {
+                  const std::vector<RenderLayer>& layers, const std::vector<std::string>& names,
+                  const Make& fill) {
   // gc empties tmp/ only while nobody holds this.
   makeDirs(layout.tmpDir());
   const FileLock tmpInUse = FileLock::acquire(layout.tmpDir(), LockMode::shared);
   const TempDir made(layout.tmpDir(), "tree.");
   RenderReport report = fill(made.path());
   const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
+  requireLayers(layout, layers);
   // Stays 0700: set-user-ID programs of images are not for the host's users. Pods get at the tree
   // by mounts.
   makeDirs(layout.treeDir(key), 0700);
@@ -82,8 +95,10 @@ RenderReport make(const StoreLayout& layout, const schema::ImageId& id, const st
 
 // Makes the form whose last name is names.back(), unless it is there. One process makes a tree,
 // others that want the same wait here.
-RenderReport makeOnce(const StoreLayout& layout, const schema::ImageId& id, const std::string& key,
-                      const std::vector<std::string>& names, const Make& fill) {
+RenderReport makeOnce(const StoreLayout& layout, const schema::ImageId& id,
+                      const std::vector<RenderLayer>& layers, const std::vector<std::string>& names,
+                      const Make& fill) {
+  const std::string key = treeKey(layers);
   makeDirs(layout.treesDir());
   const FileLock making =
       FileLock::acquire(layout.treesDir() / (key + ".lock"), LockMode::exclusive);
@@ -92,11 +107,12 @@ RenderReport makeOnce(const StoreLayout& layout, const schema::ImageId& id, cons
     const FileLock lock = FileLock::acquire(layout.lockFile(), LockMode::exclusive);
     // Again, as gc may have been at it until we had the lock.
     if (actool::exists(whole)) {
+      requireLayers(layout, layers);
       link(layout, id, key);
       return {};
     }
   }
-  return make(layout, id, key, names, fill);
+  return make(layout, id, key, layers, names, fill);
 }
 
 // The tars of the layers, each once, in the order in which layers first come to them.
@@ -182,7 +198,7 @@ RenderedTree renderInStore(const StoreLayout& layout, const schema::ImageId& id)
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
   bool fresh = false;
-  RenderReport report = makeOnce(layout, id, key, {"rootfs"}, [&](const Path& made) {
+  RenderReport report = makeOnce(layout, id, layers, {"rootfs"}, [&](const Path& made) {
     fresh = true;
     RenderReport rendered = renderTree(layers, made / "rootfs");
     syncFileSystem(made);
@@ -202,7 +218,7 @@ ErofsTree makeErofsInStore(const StoreLayout& layout, const schema::ImageId& id,
   StoreResolver resolver(layout);
   const auto layers = planRender(id, resolver);
   const std::string key = treeKey(layers);
-  RenderReport report = makeOnce(layout, id, key, {"devices", "erofs"}, [&](const Path& made) {
+  RenderReport report = makeOnce(layout, id, layers, {"devices", "erofs"}, [&](const Path& made) {
     RenderReport written =
         withContext("making EROFS metadata", [&] { return writeErofsOf(layers, made, maxInodes); });
     syncFile(made / "devices");

@@ -42,14 +42,22 @@ UniqueFd openDirBeneath(int rootFd, const std::string& path) {
   return UniqueFd(static_cast<int>(fd));
 }
 
-NodeWriter::NodeWriter(bool privileged)
-    : privileged_(privileged), uid_(geteuid()), gid_(getegid()), buffer_(kBuffer) {}
+NodeWriter::NodeWriter(bool owners, bool devices)
+    : owners_(owners), devices_(devices), uid_(geteuid()), gid_(getegid()), buffer_(kBuffer) {}
 
 bool NodeWriter::ownerDiffers(const TarEntry& entry) {
   if (entry.uid == uid_ && entry.gid == gid_) return false;
-  if (privileged_) return true;
+  if (owners_ && hasOwner(entry)) return true;
   ++report_.ownersSkipped;
   return false;
+}
+
+bool NodeWriter::hasOwner(const TarEntry& entry) const {
+  return users_.has(entry.uid) && groups_.has(entry.gid);
+}
+
+mode_t NodeWriter::modeOf(const TarEntry& entry) const {
+  return renderedMode(entry.mode, !owners_ || hasOwner(entry));
 }
 
 bool NodeWriter::make(int dirFd, const std::string& name, const TarEntry& entry, int tarFd) {
@@ -70,7 +78,7 @@ bool NodeWriter::make(int dirFd, const std::string& name, const TarEntry& entry,
       throwErrno(attempt("setting the owner"));
     }
     setAttributes(fd.get(), viaProc, entry);
-    if (fchmod(fd.get(), entry.mode) != 0) throwErrno(attempt("setting the mode"));
+    if (fchmod(fd.get(), modeOf(entry)) != 0) throwErrno(attempt("setting the mode"));
     if (futimens(fd.get(), when.data()) != 0) throwErrno(attempt("setting the time"));
     ++report_.files;
     return true;
@@ -82,7 +90,7 @@ bool NodeWriter::make(int dirFd, const std::string& name, const TarEntry& entry,
     }
   } else {
     const bool device = entry.type != TarType::fifo;
-    if (device && !privileged_) {
+    if (device && !devices_) {
       ++report_.devicesSkipped;
       return false;
     }
@@ -97,7 +105,7 @@ bool NodeWriter::make(int dirFd, const std::string& name, const TarEntry& entry,
   }
   setAttributes(-1, viaProc, entry);
   // Not a symbolic link: it was made here, a moment ago.
-  if (entry.type != TarType::symlink && fchmodat(dirFd, name.c_str(), entry.mode, 0) != 0) {
+  if (entry.type != TarType::symlink && fchmodat(dirFd, name.c_str(), modeOf(entry), 0) != 0) {
     throwErrno(attempt("setting the mode"));
   }
   if (utimensat(dirFd, name.c_str(), when.data(), AT_SYMLINK_NOFOLLOW) != 0) {
@@ -112,7 +120,7 @@ void NodeWriter::finishDirectory(int fd, const TarEntry& entry) {
     throwErrno("setting a directory's owner");
   }
   setAttributes(fd, {}, entry);
-  if (fchmod(fd, entry.mode) != 0) throwErrno("setting a directory's mode");
+  if (fchmod(fd, modeOf(entry)) != 0) throwErrno("setting a directory's mode");
   const auto when = times(entry);
   if (futimens(fd, when.data()) != 0) throwErrno("setting a directory's time");
   ++report_.files;

@@ -3,15 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "cas/pipeline.h"
 #include "core/base/error.h"
+#include "core/base/fd_message.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -19,25 +18,6 @@ namespace actool::cas {
 namespace {
 
 constexpr std::size_t kMostLineBytes = 64;
-
-void sendDescriptor(int socket, int fd) {
-  char byte = 'f';
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(socket, &message, MSG_NOSIGNAL) != 1) {
-    throwErrno("sending a descriptor over standard input, which has to be a Unix socket");
-  }
-}
 
 // "prefix N" or "complete N".
 std::pair<bool, std::uint64_t> parseLine(std::string_view line) {
@@ -52,12 +32,15 @@ std::pair<bool, std::uint64_t> parseLine(std::string_view line) {
 
 }  // namespace
 
-std::uint64_t receiveStaged(int socket, const Path& file, int interruptFd,
-                            const std::function<void(std::uint64_t)>& prefix) {
-  {
-    const UniqueFd fd = openFile(file.string(), O_RDWR | O_CREAT, 0644);
-    sendDescriptor(socket, fd.get());
-  }
+void offerStaged(int socket, const Path& file) {
+  const UniqueFd fd = openFile(file.string(), O_RDWR | O_CREAT, 0644);
+  constexpr std::string_view kWhat =
+      "a descriptor over standard input, which has to be a Unix socket";
+  if (!sendMessage(socket, "f", fd.get(), kWhat)) throw Interrupted();
+}
+
+std::uint64_t awaitStaged(int socket, int interruptFd,
+                          const std::function<void(std::uint64_t)>& prefix) {
   std::string pending;
   std::array<char, 256> buffer{};
   for (;;) {

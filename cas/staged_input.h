@@ -11,13 +11,16 @@
 
 namespace actool::cas {
 
-// Opens `file`, making it when it is missing, and sends its descriptor over `socket`. Then follows
-// what the transport says until it has all: `prefix` is given the bytes that are right at the
-// beginning as it reports them. Returns the size of the whole; the descriptor is closed here.
-// Interrupted (pipeline.h) when `interruptFd` becomes readable, or the transport goes away before
-// it said that all is there. Error on anything else.
-std::uint64_t receiveStaged(int socket, const Path& file, int interruptFd,
-                            const std::function<void(std::uint64_t)>& prefix);
+// Opens `file`, making it when it is missing, and sends its descriptor over `socket`; it is closed
+// here. Interrupted (pipeline.h) when the transport is gone.
+void offerStaged(int socket, const Path& file);
+
+// Follows what the transport says until it has all: `prefix` is given the bytes that are right at
+// the beginning as it reports them. Returns the size of the whole. Interrupted (pipeline.h) when
+// `interruptFd` becomes readable, or the transport goes away before it said that all is there.
+// Error on anything else.
+std::uint64_t awaitStaged(int socket, int interruptFd,
+                          const std::function<void(std::uint64_t)>& prefix);
 
 // Whether no process has `fd` (read-only) open for writing, so that what is read from it now stays.
 // False also where the file system can't tell.

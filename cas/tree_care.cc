@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,7 @@
 #include "cas/verified.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/own_root.h"
 
 namespace actool::cas {
 
@@ -53,6 +55,12 @@ void check(const StoreLayout& layout, const std::string& key) {
   checkErofs(openFile(layout.erofsFile(key).string(), O_RDONLY | O_NOFOLLOW).get(), sizes);
 }
 
+bool lacksTar(const StoreLayout& layout, const std::string& key) {
+  const auto devices = devicesOfTree(layout, key);
+  return std::any_of(devices.begin(), devices.end(),
+                     [](const auto& device) { return !actool::exists(device.tar); });
+}
+
 bool sameContent(int one, int other) {
   std::array<std::byte, 64 << 10> left{};
   std::array<std::byte, 64 << 10> right{};
@@ -68,10 +76,42 @@ bool sameContent(int one, int other) {
 
 }  // namespace
 
+std::set<std::string> linkedTrees(
+    const StoreLayout& layout,
+    const std::function<bool(const NamespaceName& ns, const schema::ImageId& id)>& leftOut) {
+  std::set<std::string> linked;
+  for (const auto& ns : namespacesOf(layout)) {
+    const StoreReader reader(layout.in(ns));
+    for (const auto& id : reader.ids()) {
+      if (leftOut && leftOut(ns, id)) continue;
+      if (auto key = reader.linkedTree(id)) linked.insert(std::move(*key));
+    }
+  }
+  return linked;
+}
+
+void becomeOwnerOfTrees(const StoreLayout& layout) {
+  if (::geteuid() == 0) return;
+  const auto trees = listDir(layout.treesDir());
+  const bool rendered = std::any_of(trees.begin(), trees.end(), [&](const std::string& key) {
+    return actool::exists(layout.treeRoot(key));
+  });
+  // What a rendering that was killed has left.
+  if (!rendered && listDir(layout.tmpDir()).empty()) return;
+  try {
+    becomeOwnRoot();
+  } catch (const Error& error) {
+    // Without one there are no such owners, or they will be named by what can't be removed.
+    log::debug("{}", error.what());
+  }
+}
+
 std::vector<std::string> dropBadMetadata(const StoreLayout& layout) {
   std::vector<std::string> dropped;
+  const std::set<std::string> linked = linkedTrees(layout);
   forEachMetadata(layout, [&](const std::string& key) {
     try {
+      if (!linked.contains(key) && lacksTar(layout, key)) return;
       check(layout, key);
     } catch (const Error& error) {
       drop(layout, key);

@@ -2,18 +2,33 @@
 // time, so what is wrong with the EROFS form of one is mended by taking it away.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cas/layout.h"
+#include "core/base/namespace_name.h"
 #include "core/schema/image_id.h"
 
 namespace actool::cas {
 
+// To be called before there are threads, by what checks or removes trees: in those that an ordinary
+// user has rendered there are owners who are nobody but in a user namespace of that user's
+// (core/base/own_root.h). Nothing happens for root, and in stores without such trees.
+void becomeOwnerOfTrees(const StoreLayout& layout);
+
+// Trees by their names that an image links to, in any namespace; those of images that `leftOut`
+// names do not count.
+std::set<std::string> linkedTrees(
+    const StoreLayout& layout,
+    const std::function<bool(const NamespaceName& ns, const schema::ImageId& id)>& leftOut = {});
+
 // Both of the following are called under the store's lock.
 
 // Checks all of them: the metadata as checkErofs() does, the tars by their sizes. Removes those
-// that do not pass; a line for each, naming tree and reason.
+// that do not pass; a line for each, naming tree and reason. Those of images that were removed with
+// their tars are nothing bad, and left to gc.
 std::vector<std::string> dropBadMetadata(const StoreLayout& layout);
 // Removes those of remaining images that lie over the tars of `images`, which are gone. What only
 // a pod lies on is left to it and to gc: the kernel has the files open.

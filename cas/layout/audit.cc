@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/own_root.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -20,7 +21,7 @@ constexpr std::size_t kWriteBytes = 64 << 10;
 
 // What sudo says of who called it. Only a number is taken from the environment.
 void addUser(Json& line) {
-  line["uid"] = ::getuid();
+  line["uid"] = outsideUser(::getuid());
   const char* text = std::getenv("SUDO_UID");
   if (text == nullptr) return;
   constexpr std::uint64_t kMostIds = 0xffffffff;

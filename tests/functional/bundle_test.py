@@ -767,9 +767,8 @@ class Accidents(BundleCase):
         self.ok(self.import_(self.media))
         self.assert_complete()
 
+    @harness.measures_memory
     def test_memory_does_not_grow_with_the_image(self):
-        if "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ:
-            self.skipTest("sanitizers need memory of their own")
         noise = random.Random(3).randbytes(1 << 20)
         path = self.lab.work / "large.aci"
         entry = tarfile.TarInfo("rootfs/large")

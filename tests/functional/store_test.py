@@ -107,6 +107,24 @@ class Subcommands(StoreCase):
         self.assertEqual(list((self.lab.store / "trees").iterdir()), [])
         self.refused(self.lab.actool("image", "rm", "example.com/web"), 252, "no image example.com/web")
 
+    def test_questions_have_a_program_of_their_own(self):
+        self.ok(self.ingest())
+        answers = [self.ok(self.lab.actool(*words, "--format=id", "example.com/web")).out for words in (
+            ["image", "resolve"], ["image", "--debug", "resolve"])]
+        # Where it is not there, the one for everything answers.
+        alone = self.lab.work / "alone"
+        alone.mkdir()
+        for program in ("actool", "actool-image"):
+            shutil.copy(harness.BIN / program, alone)
+        done = subprocess.run([alone / "actool", *self.lab.globals(), "image", "resolve", "--format=id", "example.com/web"],
+                              env={**self.lab.env, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, check=True)
+        self.assertEqual([*answers, done.stdout.decode()], [self.id + "\n"] * 3)
+        self.assertTrue((harness.BIN / "actool-image-resolve").exists())
+        # It is no command, and no word of the operator's.
+        self.assertNotIn("image-resolve", self.lab.actool("help").out)
+        self.refused(self.lab.actool("image", "resolve", "example.com/none"), 252, "^actool-image: error: ")
+        self.refused(self.lab.actool("image", "list", "--none"), 254, "^actool-image: error: .*actool image list")
+
     def test_stdin_is_a_door_too(self):
         result = self.lab.actool("image", "ingest", f"--signature={self.asc}", stdin=self.aci.read_bytes())
         self.assertEqual(self.ok(result).records()[0]["id"], self.id)
@@ -216,6 +234,15 @@ class Subcommands(StoreCase):
         self.assertEqual(result.code, 253, result)
         self.assertRegex(result.err, pattern)
         return result
+
+    def test_fsck_has_nothing_to_say_of_what_was_removed(self):
+        self.ok(self.ingest())
+        self.assertEqual(len(list(self.lab.store.glob("trees/*/erofs"))), 1)
+        self.ok(self.lab.actool("image", "rm", self.id))
+        fsck = self.ok(self.lab.actool("image", "fsck"))
+        self.assertNotIn("warning", fsck.err)
+        self.ok(self.lab.actool("image", "gc", "--grace-period=0s"))
+        self.assertEqual(list(self.lab.store.glob("trees/*/erofs")), [])
 
     def test_an_index_of_garbage(self):
         self.ok(self.ingest())
@@ -585,10 +612,9 @@ class ManyProcesses(StoreCase):
 
 
 class Memory(StoreCase):
+    @harness.measures_memory
     def test_it_does_not_grow_with_the_image(self):
         """A stream that is made as it goes: 300 MB of tar through gzip on standard input."""
-        if "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ:
-            self.skipTest("sanitizers need memory of their own")
         generator = (
             "import sys, random\n"
             "sys.path.insert(0, sys.argv[1])\n"

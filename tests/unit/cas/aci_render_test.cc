@@ -251,7 +251,7 @@ TEST_F(RenderTest, SaysWhatOnlyRootCanMake) {
   RawEntry owned{.name = "rootfs/owned"};
   owned.fields = {{108, "0001750"}};
   RenderOptions options;
-  options.privileged = false;
+  options.owners = options.devices = false;
   const Path tree = render({layer(owned.str() + RawEntry{.name = "rootfs/null", .type = '3'}.str() +
                                   hardlink("rootfs/null2", "rootfs/null"))},
                            options);
