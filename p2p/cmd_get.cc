@@ -40,6 +40,7 @@ struct GetOptions {
   std::vector<std::string> peers;
   std::uint64_t patience = 60;
   SessionWords session;
+  SwarmWords swarm;
 };
 
 GetRequest getRequest(const GetOptions& options, const cli::Globals& globals) {
@@ -52,6 +53,7 @@ GetRequest getRequest(const GetOptions& options, const cli::Globals& globals) {
                      .trackers = options.trackers,
                      .peers = {},
                      .session = sessionOptions(options.session),
+                     .swarms = [&] { return swarmConfig(options.swarm, globals.configDirs()); },
                      .patience = std::chrono::seconds(options.patience)};
   request.session.verifyTls = !globals.insecure.tls;
   if (!options.signature.empty()) request.signature = options.signature;
@@ -114,6 +116,7 @@ cli::Subcommand getSubcommand() {
         app.add("--peer", options->peers, "peer to ask").typeName("HOST:PORT").oneValueEach();
         app.add("--patience", options->patience,
                 "seconds without a byte after which it fails (default 60)");
+        addSwarmOptions(app, options->swarm);
         addSessionOptions(app, options->session);
         return [options, &globals] { return get(*options, globals); };
       }};

@@ -20,6 +20,7 @@ namespace actool::p2p {
 namespace {
 
 constexpr int kDefaultPort = 6881;
+constexpr int kDefaultTlsPort = 6882;
 constexpr int kWatchMilliseconds = 2000;
 
 constexpr const char* kSeedDetails =
@@ -28,8 +29,12 @@ constexpr const char* kSeedDetails =
     "they came in. Images that come or go are noticed at once. A fetch that ends leaves its pieces "
     "to the seeder of its store.\n\n"
     "Peers find it by trackers, by --dht (with 'private' it is a bootstrap node itself), by --lsd, "
-    "or are told its address. --private makes torrents of BEP 27, with none of these but "
-    "trackers. What is read from the store is only read; the seeder's own files are in "
+    "or are told its address. Images whose swarms admit by certificate (swarms.d, or --swarm-ca "
+    "for "
+    "all) are given at --listen-tls to peers with one. --private makes torrents of BEP 27, with "
+    "none "
+    "of these but trackers. What is read from the store is only read; the seeder's own files are "
+    "in "
     "<store>/seed "
     "(docs/p2p.md).\n\n"
     "Example:\n"
@@ -48,6 +53,8 @@ struct SeedOptions {
   std::vector<std::string> trackers;
   std::vector<std::string> peers;
   SessionWords session;
+  SwarmWords swarm;
+  std::vector<std::string> listenTls;
   bool isPrivate = false;
   bool v1 = false;
   std::string ratio;
@@ -92,14 +99,28 @@ Path controlPathOf(const std::string& given, const cli::Globals& globals) {
   return dir.empty() ? Path() : dir / kControlName;
 }
 
+std::vector<std::string> everywhere(int port) {
+  return {fmt::format("0.0.0.0:{}", port), fmt::format("[::]:{}", port)};
+}
+
 SeedServiceOptions serviceOptions(const SeedOptions& options, const cli::Globals& globals) {
   SeedServiceOptions service;
   SeederOptions& seeder = service.seeder;
   seeder.session = sessionOptions(options.session);
   seeder.session.verifyTls = !globals.insecure.tls;
   if (options.session.listen.empty()) {
-    seeder.session.listen = {fmt::format("0.0.0.0:{}", kDefaultPort),
-                             fmt::format("[::]:{}", kDefaultPort)};
+    seeder.session.listen = everywhere(kDefaultPort);
+  }
+  seeder.swarms = swarmConfig(options.swarm, globals.configDirs());
+  if (seeder.swarms.joinsAny()) {
+    // Now: the sandbox may keep from it later.
+    seeder.swarms.readIdentities();
+    seeder.session.listenTls = options.listenTls.empty()
+                                   ? everywhere(kDefaultTlsPort)
+                                   : listenAddresses("--listen-tls", options.listenTls);
+  } else if (!options.listenTls.empty()) {
+    throw UsageError("--listen-tls is for swarms that admit by certificate, and none is configured",
+                     "name authority, certificate and key in swarms.d or by --swarm-ca");
   }
   seeder.isPrivate = options.isPrivate;
   if (options.isPrivate) {
@@ -192,6 +213,11 @@ cli::Subcommand seedSubcommand() {
         app.add("--metrics", options->metrics, "serve Prometheus metrics at this loopback address")
             .typeName("ADDR:PORT");
         app.flag("--no-sandbox", options->noSandbox, "no Landlock and seccomp");
+        app.add("--listen-tls", options->listenTls,
+                "address and port for swarms that admit by certificate (default: all, port 6882)")
+            .typeName("ADDR:PORT")
+            .oneValueEach();
+        addSwarmOptions(app, options->swarm);
         addSessionOptions(app, options->session);
         return [options, &globals] {
           runSeedService(cas::StoreLayout(globals.dir, globals.ns),

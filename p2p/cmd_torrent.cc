@@ -16,6 +16,7 @@
 #include "core/record/record.h"
 #include "p2p/commands.h"
 #include "p2p/endpoint.h"
+#include "p2p/swarm_config.h"
 #include "p2p/torrent_file.h"
 
 namespace actool::p2p {
@@ -40,7 +41,9 @@ struct TorrentOptions {
   std::string output;
   bool magnet = false;
   std::string signature;
+  std::string name;
   bool isPrivate = false;
+  std::string swarmCa;
   bool v1 = false;
   std::vector<std::string> webSeeds;
   std::vector<std::string> trackers;
@@ -63,13 +66,28 @@ void requireSignature(const std::string& what, const std::string& signature,
                    "--insecure-options=image");
 }
 
+// As the seeder makes it, of an image of that name (empty: nobody knows): by the options, else by
+// swarms.d.
+std::optional<SwarmCa> admitting(const TorrentOptions& options, const std::string& name,
+                                 const cli::Globals& globals) {
+  if (!options.swarmCa.empty()) return SwarmCa::load(options.swarmCa);
+  if (name.empty()) return std::nullopt;
+  const SwarmConfig swarms = SwarmConfig::load(globals.configDirs());
+  const SwarmRule* rule = swarms.find(name);
+  return rule != nullptr ? rule->ca : std::nullopt;
+}
+
 Subject fileSubject(const Path& file, const TorrentOptions& options, const cli::Globals& globals) {
+  if (!options.name.empty()) {
+    withContext("--name", [&] { return schema::AcIdentifier::parse(options.name); });
+  }
   Subject subject{.fd = tryOpen(file.string(), O_RDONLY),
                   .name = file.string(),
                   .content = {.size = 0,
                               .sha256 = digestOf(DigestAlgorithm::sha256, ""),
                               .signature = {},
-                              .isPrivate = options.isPrivate}};
+                              .isPrivate = options.isPrivate,
+                              .ca = admitting(options, options.name, globals)}};
   if (!subject.fd) throw NotFoundError(fmt::format("no file {}", printable(subject.name)));
   const Path signature =
       options.signature.empty() ? Path(file.string() + ".asc") : Path(options.signature);
@@ -93,6 +111,9 @@ Subject storeSubject(const TorrentOptions& options, const cli::Globals& globals)
   if (!options.signature.empty()) {
     throw UsageError("--signature is for files: the store has the signature of its images");
   }
+  if (!options.name.empty()) {
+    throw UsageError("--name is for files: the store knows the names of its images");
+  }
   const cli::Siblings siblings(globals, [](std::string_view) {});
   const auto record = record::Image::fromJson(
       parseJson(trim(siblings.runOrThrow("actool-image", {"resolve", options.image})),
@@ -105,13 +126,13 @@ Subject storeSubject(const TorrentOptions& options, const cli::Globals& globals)
         "fetch it again");
   }
   requireSignature(options.image, image->signature.value_or(""), globals);
-  Subject subject{.fd = openFile(image->file.string(), O_RDONLY),
-                  .name = image->file.string(),
-                  .content = {.size = image->size,
-                              .sha256 = image->digest,
-                              .signature = image->signature.value_or(""),
-                              .isPrivate = options.isPrivate}};
-  return subject;
+  return Subject{.fd = openFile(image->file.string(), O_RDONLY),
+                 .name = image->file.string(),
+                 .content = {.size = image->size,
+                             .sha256 = image->digest,
+                             .signature = image->signature.value_or(""),
+                             .isPrivate = options.isPrivate,
+                             .ca = admitting(options, record.name.str(), globals)}};
 }
 
 Subject subjectOf(const TorrentOptions& options, const cli::Globals& globals) {
@@ -185,8 +206,15 @@ cli::Subcommand torrentSubcommand() {
         app.flag("--magnet", options->magnet, "print a magnet link");
         app.add("--signature", options->signature, "signature of FILE (default: FILE.asc)")
             .typeName("FILE");
+        app.add("--name", options->name,
+                "the name of the image in FILE, of which swarms.d may say who is admitted")
+            .typeName("NAME");
         app.flag("--private", options->isPrivate,
                  "a private torrent (BEP 27): another info-hash, its trackers' peers only");
+        app.add("--swarm-ca", options->swarmCa,
+                "peers are admitted by certificates of this authority: another info-hash (default: "
+                "what swarms.d says of the name)")
+            .typeName("FILE");
         app.flag("--v1", options->v1,
                  "a v1 torrent, of another info-hash, for clients that read no hybrid ones "
                  "(aria2, Transmission before 4)");

@@ -127,7 +127,7 @@ bool writeAt(int fd, const char* from, std::size_t size, std::int64_t offset) {
 }  // namespace
 
 void TorrentBytes::attach(int imageFile, UniqueFd readable, UniqueFd writable, bool mayHaveData) {
-  std::function<void()> waiting;
+  std::function<void(bool)> waiting;
   {
     const std::lock_guard lock(mutex_);
     imageFile_ = imageFile;
@@ -136,7 +136,7 @@ void TorrentBytes::attach(int imageFile, UniqueFd readable, UniqueFd writable, b
     mayHaveData_ = mayHaveData;
     waiting = std::exchange(onAttached_, nullptr);
   }
-  if (waiting) waiting();
+  if (waiting) waiting(true);
 }
 
 void TorrentBytes::seal() {
@@ -269,7 +269,12 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
       return;
     }
     TorrentBytes& bytes = *storage->bytes;
-    const auto answer = [this, &bytes, storage, known, handler = std::move(handler)] {
+    const auto answer = [this, &bytes, storage, known,
+                         handler = std::move(handler)](bool attached) {
+      if (!attached) {
+        post([handler] { handler(lt::status_t::fatal_disk_error, abortedError()); });
+        return;
+      }
       bool check = false;
       {
         const std::lock_guard lock(bytes.mutex_);
@@ -287,10 +292,11 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
         return;
       }
     }
-    answer();
+    answer(true);
   }
 
-  void async_stop_torrent(lt::storage_index_t, std::function<void()> handler) override {
+  void async_stop_torrent(lt::storage_index_t index, std::function<void()> handler) override {
+    if (const auto storage = find(index)) stopWaiting(*storage->bytes);
     afterWrites(std::move(handler));
   }
   void async_release_files(lt::storage_index_t, std::function<void()> handler) override {
@@ -377,6 +383,16 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
       for (auto& one : now)
         one();
     });
+  }
+
+  // What waits for the bytes holds the torrent, which would never go.
+  static void stopWaiting(TorrentBytes& bytes) {
+    std::function<void(bool)> waiting;
+    {
+      const std::lock_guard lock(bytes.mutex_);
+      waiting = std::exchange(bytes.onAttached_, nullptr);
+    }
+    if (waiting) waiting(false);
   }
 
   void afterWrites(std::function<void()> handler) {

@@ -47,7 +47,7 @@ class TorrentBytes {
   int imageFile_ = -1;
   bool mayHaveData_ = false;
   std::map<int, std::string> others_;
-  std::function<void()> onAttached_;
+  std::function<void(bool attached)> onAttached_;  // false: the torrent ends without
 };
 
 // The torrents that a session's disk may be asked for. Outlives the session.

@@ -43,13 +43,15 @@ class Getter {
 
   std::string run() {
     lt::add_torrent_params params = paramsOf();
-    if (params.ti) {
-      begin(params.ti);
-      if (ingest_->image()) return *ingest_->image();
-    }
+    const bool known = params.ti != nullptr;
+    if (known) begin(params.ti);
     registry_.add(bytes_);
-    session_ = makeSession(request_.session, registry_);
+    session_ = makeSession(sessionOptions(), registry_);
+    if (identity_) params.flags |= lt::torrent_flags::paused;
     handle_ = session_->add_torrent(std::move(params));
+    if (identity_) beginAdmitted(handle_, *identity_);
+    if (known) attachFile();
+    if (ingest_ && ingest_->image()) return *ingest_->image();
     lastProgress_ = Clock::now();
     while (!finished_) {
       session_->wait_for_alert(kTick);
@@ -91,13 +93,24 @@ class Getter {
     return params;
   }
 
-  // The metadata is there: what it is, who signed it, and where its bytes go.
+  SessionOptions sessionOptions() const {
+    SessionOptions options = request_.session;
+    if (!identity_) return options;
+    // Nobody comes to such a swarm without TLS; a DHT has its node at the other ports.
+    options.listenTls = options.listen;
+    options.listen.clear();
+    if (options.dht != DhtMode::off) options.listen = SessionOptions().listen;
+    return options;
+  }
+
+  // The metadata is there: what it is, and who signed it. Starts the ingest.
   void begin(std::shared_ptr<lt::torrent_info> info) {
     torrent_ = checkInfo(std::move(info));
     if (request_.size && *request_.size != torrent_->imageSize) {
       throw TrustError(fmt::format("the torrent's image has {} bytes, but {} were asked for",
                                    torrent_->imageSize, *request_.size));
     }
+    if (torrent_->ca) showCertificate(*torrent_->ca);
     std::vector<std::string> arguments = request_.ingestArguments;
     if (const auto signature = signaturePath()) {
       arguments.push_back("--signature=" + signature->string());
@@ -108,14 +121,28 @@ class Getter {
     arguments.push_back(fmt::format("--size={}", torrent_->imageSize));
     arguments.emplace_back("--via=actool-p2p:torrent");
     ingest_.emplace(siblings_, arguments);
-    if (ingest_->image()) return;
-    UniqueFd writable = ingest_->takeFile();
+  }
+
+  void attachFile() {
+    UniqueFd writable =
+        ingest_->open([this](std::uint64_t bytes) { progress_(bytes, torrent_->imageSize); });
+    if (!writable) return;
     const bool mayHaveData = ::lseek(writable.get(), 0, SEEK_DATA) >= 0;
     if (::ftruncate(writable.get(), static_cast<off_t>(torrent_->imageSize)) != 0) {
       throwErrno("making room for the image");
     }
     UniqueFd readable = openFile(fmt::format("/proc/self/fd/{}", writable.get()), O_RDONLY);
     bytes_->attach(torrent_->imageFile, std::move(readable), std::move(writable), mayHaveData);
+  }
+
+  void showCertificate(const SwarmCa& ca) {
+    if (isMagnet(request_.place)) {
+      // From peers that admitted us without a certificate, so they are none of that swarm.
+      throw TrustError("the magnet link leads to a swarm that should admit by certificate",
+                       "fetch by its torrent file");
+    }
+    identity_ = request_.swarms().identityFor(ca);
+    identity_->requireAdmitted(ca, torrent_->info->name());
   }
 
   std::optional<Path> signaturePath() {
@@ -137,18 +164,26 @@ class Getter {
     log::debug("{}", alert.message());
     if (lt::alert_cast<lt::metadata_received_alert>(&alert) != nullptr) {
       const auto info = handle_.torrent_file();
-      if (info && !ingest_) begin(std::make_shared<lt::torrent_info>(*info));
+      if (info && !ingest_) {
+        begin(std::make_shared<lt::torrent_info>(*info));
+        attachFile();
+      }
     } else if (const auto* error = lt::alert_cast<lt::file_error_alert>(&alert)) {
       throw Error(fmt::format("writing the image failed: {}", error->error.message()),
                   "what came stays for the next fetch");
     } else if (const auto* fatal = lt::alert_cast<lt::torrent_error_alert>(&alert)) {
       throw Error(fmt::format("the swarm is given up: {}", fatal->error.message()));
+    } else if (const auto* left = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
+      if (std::string_view(left->error.category().name()) == "asio.ssl") {
+        refusal_ = left->error.message();
+      }
     } else if (lt::alert_cast<lt::torrent_finished_alert>(&alert) != nullptr) {
       finished_ = ingest_.has_value();
     }
   }
 
   void tick() {
+    if (ingest_) ingest_->check();
     const lt::torrent_status status = handle_.status(lt::torrent_handle::query_pieces);
     const bool checking = status.state == lt::torrent_status::checking_files ||
                           status.state == lt::torrent_status::checking_resume_data;
@@ -163,9 +198,10 @@ class Getter {
     }
     if (Clock::now() - lastProgress_ > request_.patience) {
       throw NetworkError(fmt::format(
-          "nothing came from the swarm for {} s ({} peers, {} of {})", request_.patience.count(),
+          "nothing came from the swarm for {} s ({} peers, {} of {}{})", request_.patience.count(),
           status.num_peers, formatByteSize(static_cast<std::uint64_t>(status.total_wanted_done)),
-          torrent_ ? formatByteSize(torrent_->imageSize) : std::string("an unknown size")));
+          torrent_ ? formatByteSize(torrent_->imageSize) : std::string("an unknown size"),
+          refusal_.empty() ? refusal_ : "; no TLS with a peer: " + refusal_));
     }
   }
 
@@ -190,8 +226,10 @@ class Getter {
   BytesRegistry registry_;
   std::shared_ptr<TorrentBytes> bytes_ = std::make_shared<TorrentBytes>(kKey);
   std::optional<ImageTorrent> torrent_;
+  std::optional<SwarmIdentity> identity_;  // where the swarm admits by certificate
   std::optional<StagedIngest> ingest_;
   bool finished_ = false;
+  std::string refusal_;  // why TLS with a peer failed, the latest
   std::int64_t moved_ = -1;
   Clock::time_point lastProgress_;
   Clock::time_point prefixNoted_;

@@ -12,6 +12,7 @@
 #include "core/base/fs.h"
 #include "core/cli/sibling_tool.h"
 #include "p2p/session.h"
+#include "p2p/swarm_config.h"
 
 namespace actool::p2p {
 
@@ -25,6 +26,8 @@ struct GetRequest {
   std::vector<std::string> trackers;
   std::vector<std::pair<std::string, int>> peers;
   SessionOptions session;
+  // Asked when the torrent's swarm admits by certificate.
+  std::function<SwarmConfig()> swarms;
   // So long without a byte, and the swarm is given up (NetworkError).
   std::chrono::seconds patience{60};
 };
@@ -32,7 +35,8 @@ struct GetRequest {
 // The record of the committed image as a line. `progress` is given bytes there and bytes in all.
 // What came before a failure stays in the store's ingest for the next fetch, over whatever
 // transport. Throws NotFoundError when the torrent is of another file than the signature that was
-// given, TrustError when there is no signature, NetworkError, and ingest's own failures.
+// given or admits by certificates of which none is configured, TrustError when there is no
+// signature or ours would not be admitted, NetworkError, and ingest's own failures.
 std::string getImage(const GetRequest& request, const cli::Siblings& siblings,
                      const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 

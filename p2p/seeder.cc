@@ -21,7 +21,8 @@ namespace actool::p2p {
 
 struct Seeder::Seed {
   cas::DistributedImage image;
-  UniqueFd file;  // stays readable when the blob's name goes
+  std::optional<SwarmCa> ca = {};  // its swarm admits by certificate
+  UniqueFd file;                   // stays readable when the blob's name goes
   std::string state = "hashing";
   std::string infoHash = {};
   std::vector<std::string> keys = {};
@@ -31,6 +32,7 @@ struct Seeder::Seed {
 struct Seeder::Job {
   cas::DistributedImage image;
   UniqueFd file;
+  std::optional<SwarmCa> ca;
   bool isPrivate;
 };
 
@@ -88,13 +90,15 @@ bool Seeder::scan() {
       }
       UniqueFd file = openFile(image->file.string(), O_RDONLY);
       const auto look = cas::lookOf(file.get(), image->file.string());
-      auto seed = std::make_unique<Seed>(Seed{.image = *image, .file = std::move(file)});
-      const auto torrent = options_.isPrivate ? std::nullopt : cache_.get(*image, look);
+      const SwarmRule* rule = options_.swarms.find(store.manifest(id).name.str());
+      const auto ca = rule == nullptr ? std::nullopt : rule->ca;
+      auto seed = std::make_unique<Seed>(Seed{.image = *image, .ca = ca, .file = std::move(file)});
+      const auto torrent = options_.isPrivate ? std::nullopt : cache_.get(*image, look, ca);
       if (torrent) {
         addSeed(*seed, *torrent);
       } else {
         const std::lock_guard lock(mutex_);
-        jobs_.push_back({*image, openFile(image->file.string(), O_RDONLY), options_.isPrivate});
+        jobs_.push_back({*image, openFile(image->file.string(), O_RDONLY), ca, options_.isPrivate});
         changed_.notify_one();
       }
       seeds_.emplace(id, std::move(seed));
@@ -116,7 +120,7 @@ bool Seeder::scan() {
   if (changed && !options_.only && !options_.isPrivate) {
     std::set<std::string> names;
     for (const auto& [id, seed] : seeds_)
-      names.insert(TorrentCache::fileNameOf(seed->image));
+      names.insert(TorrentCache::fileNameOf(seed->image, seed->ca));
     cache_.keepOnly([&](const std::string& name) { return names.contains(name); });
   }
   return changed;
@@ -137,11 +141,12 @@ void Seeder::hashLoop() {
                                  {.size = job.image.size,
                                   .sha256 = job.image.digest,
                                   .signature = job.image.signature.value_or(""),
-                                  .isPrivate = job.isPrivate},
+                                  .isPrivate = job.isPrivate,
+                                  .ca = job.ca},
                                  [this](std::uint64_t) {
                                    if (stopping_) throw Error("the seeder ends");
                                  });
-      if (!job.isPrivate) cache_.put(job.image, look, made.torrent);
+      if (!job.isPrivate) cache_.put(job.image, look, job.ca, made.torrent);
     } catch (const Error& error) {
       made.why = error.what();
     }
@@ -152,15 +157,28 @@ void Seeder::hashLoop() {
 }
 
 void Seeder::addSeed(Seed& seed, const std::string& torrent) {
+  std::optional<SwarmIdentity> identity;
+  try {
+    if (seed.ca) {
+      identity = options_.swarms.identityFor(*seed.ca);
+      identity->requireAdmitted(*seed.ca, parseTorrent(torrent).info->name());
+    }
+  } catch (const Error& error) {
+    seed.state = "broken";
+    error_ = error.what();
+    log::warn("{} is not seeded: {}", seed.image.id.shortForm(), error_);
+    return;
+  }
   // The v1 form first, so that it is the first to connect to a peer of --peer: Transmission hangs
   // up on a second connection from one address while the first one has not said what it is about.
-  if (options_.v1) addTorrent(seed, v1Form(torrent));
-  addTorrent(seed, torrent);
+  if (options_.v1) addTorrent(seed, v1Form(torrent), identity);
+  addTorrent(seed, torrent, identity);
   seed.infoHash = parseTorrent(torrent).infoHash;
   seed.state = "seeding";
 }
 
-void Seeder::addTorrent(Seed& seed, const std::string& torrent) {
+void Seeder::addTorrent(Seed& seed, const std::string& torrent,
+                        const std::optional<SwarmIdentity>& identity) {
   auto bytes = std::make_shared<TorrentBytes>(fmt::format("/seed/{}", serial_++));
   const ImageTorrent parsed = parseTorrent(torrent);
   bytes->attach(parsed.imageFile,
@@ -185,7 +203,9 @@ void Seeder::addTorrent(Seed& seed, const std::string& torrent) {
   params.extensions.emplace_back(&spreadPieces);
   for (const auto& [host, port] : options_.peers)
     params.peers.push_back(resolvePeer(host, port));
+  if (identity) params.flags |= lt::torrent_flags::paused;
   seed.handles.push_back(session_->add_torrent(std::move(params)));
+  if (identity) beginAdmitted(seed.handles.back(), *identity);
   seed.keys.push_back(bytes->key());
 }
 
@@ -220,6 +240,7 @@ void Seeder::tick() {
     log::debug("{}", alert->message());
     if (const auto* listens = lt::alert_cast<lt::listen_succeeded_alert>(alert)) {
       if (listens->socket_type == lt::socket_type_t::tcp) port_ = listens->port;
+      if (listens->socket_type == lt::socket_type_t::tcp_ssl) portTls_ = listens->port;
     } else if (lt::alert_cast<lt::listen_failed_alert>(alert) != nullptr ||
                lt::alert_cast<lt::torrent_error_alert>(alert) != nullptr ||
                lt::alert_cast<lt::file_error_alert>(alert) != nullptr) {
@@ -272,6 +293,7 @@ Json Seeder::status() const {
     images.push_back({{"id", id.str()},
                       {"state", seed->state},
                       {"infoHash", seed->infoHash},
+                      {"admission", seed->ca ? "certificate" : "open"},
                       {"size", seed->image.size},
                       {"peers", connected},
                       {"uploaded", given},
@@ -279,6 +301,7 @@ Json Seeder::status() const {
   }
   Json status = {{"kind", "seeder"},     {"port", listenPort()}, {"images", images},
                  {"uploaded", uploaded}, {"uploadRate", rate},   {"peers", peers}};
+  if (portTls_ != 0) status["portTls"] = portTls_;
   if (!error_.empty()) status["error"] = error_;
   return status;
 }

@@ -21,6 +21,7 @@
 #include "cas/layout/distributed.h"
 #include "core/base/json.h"
 #include "p2p/session.h"
+#include "p2p/swarm_config.h"
 #include "p2p/torrent_cache.h"
 
 namespace actool::p2p {
@@ -32,6 +33,7 @@ struct SeederOptions {
   bool isPrivate = false;    // torrents of BEP 27, no DHT, LSD and PEX
   bool v1 = false;           // each also as a v1 torrent
   bool unsignedToo = false;  // --insecure-options=image
+  SwarmConfig swarms = {};   // whose images' swarms admit by certificate
   double ratio = 0;          // an image is given that many times its size, then no more; 0: any
   std::optional<std::set<schema::ImageId>> only = {};  // else every image of the store
 };
@@ -65,7 +67,8 @@ class Seeder {
 
   void hashLoop();
   void addSeed(Seed& seed, const std::string& torrent);
-  void addTorrent(Seed& seed, const std::string& torrent);
+  void addTorrent(Seed& seed, const std::string& torrent,
+                  const std::optional<SwarmIdentity>& identity);
   void removeSeed(Seed& seed);
   void signal() const;
 
@@ -78,6 +81,7 @@ class Seeder {
   std::uint64_t serial_ = 0;
   std::string error_;  // the latest of the session, for status
   int port_ = 0;
+  int portTls_ = 0;
   std::unique_ptr<lt::session> session_;
 
   // Between scan(), the hashing thread and tick().

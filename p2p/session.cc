@@ -14,6 +14,7 @@
 #include <libtorrent/session_params.hpp>
 #include <libtorrent/settings_pack.hpp>
 #include <libtorrent/socket.hpp>
+#include <libtorrent/torrent_handle.hpp>
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
@@ -22,6 +23,18 @@
 namespace actool::p2p {
 
 namespace {
+
+// ffdhe2048 of RFC 7919. libtorrent asks for a group; with TLS 1.3 and elliptic curves nobody uses
+// it.
+constexpr const char* kDhParameters = R"(-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+)";
 
 constexpr const char* kCaBundle = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -53,10 +66,14 @@ lt::settings_pack settingsOf(const SessionOptions& options) {
   Pack pack;
   pack.set_str(Pack::user_agent, "actool/" ACTOOL_VERSION);
   pack.set_str(Pack::peer_fingerprint, "-AT0100-");
-  pack.set_str(Pack::listen_interfaces, join(options.listen, ","));
+  std::vector<std::string> listen = options.listen;
+  for (const std::string& address : options.listenTls)
+    listen.push_back(address + "s");
+  pack.set_str(Pack::listen_interfaces, join(listen, ","));
   pack.set_int(Pack::alert_mask, static_cast<int>(static_cast<std::uint32_t>(
                                      lt::alert_category::status | lt::alert_category::error |
-                                     lt::alert_category::storage | lt::alert_category::tracker)));
+                                     lt::alert_category::storage | lt::alert_category::tracker |
+                                     lt::alert_category::connect)));
   pack.set_bool(Pack::enable_upnp, false);
   pack.set_bool(Pack::enable_natpmp, false);
   pack.set_bool(Pack::enable_lsd, options.localDiscovery);
@@ -130,16 +147,7 @@ void addSessionOptions(cli::Options& app, SessionWords& words) {
 
 SessionOptions sessionOptions(const SessionWords& words) {
   SessionOptions options;
-  if (!words.listen.empty()) {
-    options.listen.clear();
-    for (const auto& word : words.listen) {
-      // Port 0 is any.
-      const bool anyPort = word.ends_with(":0");
-      const auto [host, port] =
-          parseHostPort("--listen", anyPort ? word.substr(0, word.size() - 1) + "1" : word);
-      options.listen.push_back(formatHostPort(host, anyPort ? 0 : port));
-    }
-  }
+  if (!words.listen.empty()) options.listen = listenAddresses("--listen", words.listen);
   options.dht = dhtMode(words.dht.empty() ? "off" : words.dht);
   for (const auto& node : words.dhtNodes)
     options.dhtNodes.push_back(parseHostPort("--dht-node", node));
@@ -149,6 +157,23 @@ SessionOptions sessionOptions(const SessionWords& words) {
   options.downloadLimit = rateWord("--download-limit", words.downloadLimit);
   options.connections = words.connections;
   return options;
+}
+
+std::vector<std::string> listenAddresses(std::string_view option,
+                                         const std::vector<std::string>& words) {
+  std::vector<std::string> addresses;
+  for (const auto& word : words) {
+    const bool anyPort = word.ends_with(":0");
+    const auto [host, port] =
+        parseHostPort(option, anyPort ? word.substr(0, word.size() - 1) + "1" : word);
+    addresses.push_back(formatHostPort(host, anyPort ? 0 : port));
+  }
+  return addresses;
+}
+
+void beginAdmitted(lt::torrent_handle& torrent, const SwarmIdentity& identity) {
+  torrent.set_ssl_certificate_buffer(identity.certificate(), identity.key(), kDhParameters);
+  torrent.resume();
 }
 
 std::unique_ptr<lt::session> makeSession(const SessionOptions& options,

@@ -13,6 +13,7 @@
 
 #include "core/cli/options.h"
 #include "p2p/disk.h"
+#include "p2p/swarm_ca.h"
 
 namespace actool::p2p {
 
@@ -24,6 +25,7 @@ enum class DhtMode {
 
 struct SessionOptions {
   std::vector<std::string> listen = {"0.0.0.0:0", "[::]:0"};  // port 0: any
+  std::vector<std::string> listenTls = {};  // for swarms that admit by certificate
   DhtMode dht = DhtMode::off;
   std::vector<std::pair<std::string, int>> dhtNodes = {};
   bool localDiscovery = false;    // LSD (BEP 14)
@@ -52,6 +54,14 @@ SessionOptions sessionOptions(const SessionWords& words);
 
 std::unique_ptr<lt::session> makeSession(const SessionOptions& options,
                                          const BytesRegistry& registry);
+
+// Shows `identity` to the peers of `torrent`, which is one that admits by certificate, was added
+// paused, and begins with this.
+void beginAdmitted(lt::torrent_handle& torrent, const SwarmIdentity& identity);
+
+// "ADDR:PORT" as they are typed, into what libtorrent takes. Port 0 is any. Throws UsageError.
+std::vector<std::string> listenAddresses(std::string_view option,
+                                         const std::vector<std::string>& words);
 
 // Hosts that are names are asked of the resolver. Throws NetworkError when there is none.
 lt::tcp::endpoint resolvePeer(const std::string& host, int port);

@@ -1,5 +1,6 @@
 #include "p2p/spread.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -52,6 +53,8 @@ class Pieces {
     lt::peer_request request;
     Clock::time_point since;
   };
+
+  void rejectHeld(const std::deque<Held>::iterator& held);
 
   std::vector<Piece> pieces_;
   std::deque<Held> held_;
@@ -140,19 +143,26 @@ void Pieces::has(std::uint32_t peer, int index) {
   Piece& piece = pieces_[static_cast<std::size_t>(index)];
   piece.spread = true;
   if (piece.owner == 0) piece.owner = peer;
-  std::erase_if(held_, [&](const Held& held) {
-    if (static_cast<int>(held.request.piece) != index) return false;
-    held.peer->reject(held.request);
-    return true;
-  });
+  const auto next = [&] {
+    return std::find_if(held_.begin(), held_.end(), [&](const Held& held) {
+      return static_cast<int>(held.request.piece) == index;
+    });
+  };
+  for (auto found = next(); found != held_.end(); found = next())
+    rejectHeld(found);
 }
 
 void Pieces::tick() {
   const auto now = Clock::now();
-  while (!held_.empty() && now - held_.front().since > kPatience) {
-    held_.front().peer->reject(held_.front().request);
-    held_.pop_front();
-  }
+  while (!held_.empty() && now - held_.front().since > kPatience)
+    rejectHeld(held_.begin());
+}
+
+void Pieces::rejectHeld(const std::deque<Held>::iterator& held) {
+  // Sending may end the connection, and then forget() is called.
+  const Held due = *held;
+  held_.erase(held);
+  due.peer->reject(due.request);
 }
 
 void Pieces::forget(const SpreadPeer& peer) {

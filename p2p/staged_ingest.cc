@@ -1,13 +1,14 @@
 #include "p2p/staged_ingest.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
-#include <cstring>
+#include <span>
 
+#include "core/base/fd_message.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -31,7 +32,7 @@ std::pair<UniqueFd, UniqueFd> socketPair() {
 
 StagedIngest::StagedIngest(const cli::Siblings& siblings, const std::vector<std::string>& arguments)
     : siblings_(siblings) {
-  std::vector<std::string> args{"ingest", "--resume", "--staged"};
+  std::vector<std::string> args{"ingest", "--resume", "--staged", "--wait-progress"};
   args.insert(args.end(), arguments.begin(), arguments.end());
   auto [ours, theirs] = socketPair();
   Pipe out = makePipe();
@@ -44,19 +45,31 @@ StagedIngest::StagedIngest(const cli::Siblings& siblings, const std::vector<std:
   output_ = std::move(out.read);
   theirs.reset();
   out.write.reset();
-  std::string line;
-  std::string kind;
-  do {
-    line = nextLine();
-    kind = stringMember(parseJson(line, "the answer of actool-image ingest"), "kind");
-  } while (kind == "waiting");  // another process brings the same image
-  if (kind == "image") {
-    image_ = line;
-  } else if (kind == "ingest") {
-    file_ = receiveFile();
-  } else {
-    throw Error("actool-image ingest answers with a record that is not known");
+}
+
+UniqueFd StagedIngest::open(const std::function<void(std::uint64_t)>& waiting) {
+  for (;;) {
+    const std::string line = nextLine();
+    const Json record = parseJson(line, "the answer of actool-image ingest");
+    const std::string kind = stringMember(record, "kind");
+    if (kind == "ingest") return receiveFile();
+    if (kind == "image") {
+      image_ = line;
+      return {};
+    }
+    if (kind != "waiting") {
+      throw Error("actool-image ingest answers with a record that is not known");
+    }
+    const Json& bytes = member(record, "bytes");
+    if (!bytes.is_number_unsigned()) throw Error("actool-image ingest waits for no count of bytes");
+    waiting(bytes.get<std::uint64_t>());
   }
+}
+
+void StagedIngest::check() {
+  pollfd output{output_.get(), POLLIN, 0};
+  // Until all bytes are there it has nothing to say, so that this is its end.
+  if (::poll(&output, 1, 0) > 0) throwFailure();
 }
 
 StagedIngest::~StagedIngest() {
@@ -71,26 +84,10 @@ StagedIngest::~StagedIngest() {
 
 UniqueFd StagedIngest::receiveFile() {
   char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) throwErrno("receiving the file from actool-image ingest");
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (got == 0 || header == nullptr || header->cmsg_level != SOL_SOCKET ||
-      header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int))) {
-    throwFailure();
-  }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return UniqueFd(fd);
+  auto received =
+      receiveMessage(socket_.get(), std::span(&byte, 1), "the file from actool-image ingest");
+  if (!received || !received->fd) throwFailure();
+  return std::move(received->fd);
 }
 
 void StagedIngest::send(const std::string& line) {

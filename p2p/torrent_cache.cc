@@ -29,16 +29,20 @@ std::string headerOf(const cas::FileLook& look, std::string_view torrent) {
 
 }  // namespace
 
-std::string TorrentCache::fileNameOf(const cas::DistributedImage& image) {
-  const Digest signature =
-      digestOf(DigestAlgorithm::sha256, image.signature.value_or(std::string()));
-  return fmt::format("{}-{}.torrent", image.digest.hex(), signature.hex().substr(0, 16));
+std::string TorrentCache::fileNameOf(const cas::DistributedImage& image,
+                                     const std::optional<SwarmCa>& ca) {
+  const auto shortened = [](const std::string& text) {
+    return digestOf(DigestAlgorithm::sha256, text).hex().substr(0, 16);
+  };
+  return fmt::format("{}-{}{}.torrent", image.digest.hex(), shortened(image.signature.value_or("")),
+                     ca ? "-" + shortened(ca->pem()) : std::string());
 }
 
 std::optional<std::string> TorrentCache::get(const cas::DistributedImage& image,
-                                             const cas::FileLook& look) const {
+                                             const cas::FileLook& look,
+                                             const std::optional<SwarmCa>& ca) const {
   if (dir_.empty()) return std::nullopt;
-  const Path file = dir_ / fileNameOf(image);
+  const Path file = dir_ / fileNameOf(image, ca);
   try {
     const auto content = tryReadFile(file, TorrentLimits().bytes + kMostHeaderBytes);
     if (!content) return std::nullopt;
@@ -47,7 +51,9 @@ std::optional<std::string> TorrentCache::get(const cas::DistributedImage& image,
     std::string torrent = content->substr(end + 1);
     if (content->substr(0, end) != headerOf(look, torrent)) return std::nullopt;
     const ImageTorrent parsed = parseTorrent(torrent);
-    if (parsed.imageSize != image.size || parsed.signature != image.signature) return std::nullopt;
+    if (parsed.imageSize != image.size || parsed.signature != image.signature || parsed.ca != ca) {
+      return std::nullopt;
+    }
     return torrent;
   } catch (const Error& error) {
     log::debug("{}: {}", file.string(), error.what());
@@ -56,11 +62,12 @@ std::optional<std::string> TorrentCache::get(const cas::DistributedImage& image,
 }
 
 void TorrentCache::put(const cas::DistributedImage& image, const cas::FileLook& look,
+                       const std::optional<SwarmCa>& ca,
                        const std::string& torrent) const noexcept {
   if (dir_.empty()) return;
   try {
     makeDirs(dir_);
-    writeFileAtomic(dir_ / fileNameOf(image), headerOf(look, torrent) + "\n" + torrent);
+    writeFileAtomic(dir_ / fileNameOf(image, ca), headerOf(look, torrent) + "\n" + torrent);
   } catch (const std::exception& error) {
     log::debug("the torrent is not kept: {}", error.what());
   }

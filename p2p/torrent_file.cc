@@ -33,6 +33,7 @@ constexpr std::uint64_t kPiecesWanted = 2048;
 // BEP 52: what the hash trees' leaves are over.
 constexpr std::size_t kBlockBytes = 16 << 10;
 constexpr const char* kSignatureKey = "aci signature";
+constexpr const char* kCaKey = "ssl-cert";
 constexpr std::string_view kSignatureSuffix = ".asc";
 constexpr int kMostNesting = 16;
 constexpr int kMostTokens = 100'000;
@@ -196,6 +197,7 @@ std::string makeTorrent(int fd, std::string_view what, const TorrentContent& con
   lt::entry entry = torrent.generate();
   entry.dict().erase("created by");
   if (!content.signature.empty()) entry["info"][kSignatureKey] = content.signature;
+  if (content.ca) entry["info"][kCaKey] = content.ca->pem();
   return encoded(entry);
 }
 
@@ -233,6 +235,10 @@ std::string announced(std::string_view torrent, const Announcement& announcement
 
 std::string magnetLink(std::string_view torrent, const Announcement& announcement) {
   const ImageTorrent parsed = parseTorrent(torrent);
+  if (parsed.ca) {
+    throw UsageError("a magnet link can't lead into a swarm that admits by certificate",
+                     "give away the torrent file");
+  }
   lt::add_torrent_params params;
   params.info_hashes = parsed.info->info_hashes();
   params.name = parsed.info->name();
@@ -269,6 +275,15 @@ ImageTorrent checkInfo(std::shared_ptr<lt::torrent_info> info, const TorrentLimi
     const auto text = signature.string_value();
     if (text.size() > limits.signatureBytes) refuse("its signature is larger than any");
     torrent.signature = std::string(text.data(), text.size());
+  }
+  if (const lt::bdecode_node ca = info->info(kCaKey)) {
+    // What libtorrent would take for no authority at all must not pass for an open swarm.
+    if (ca.type() != lt::bdecode_node::string_t) refuse("its authority is none");
+    try {
+      torrent.ca = SwarmCa::parse({ca.string_value().data(), ca.string_value().size()});
+    } catch (const Error& error) {
+      refuse(fmt::format("its authority's certificate: {}", error.what()));
+    }
   }
   torrent.infoHash = toHex(info->info_hashes().get_best().to_string());
   if (info->info_hashes().has_v1()) torrent.infoHash = toHex(info->info_hashes().v1.to_string());

@@ -19,6 +19,7 @@
 #include <libtorrent/fwd.hpp>
 
 #include "core/base/digest.h"
+#include "p2p/swarm_ca.h"
 
 namespace actool::p2p {
 
@@ -29,9 +30,10 @@ std::uint32_t pieceSizeFor(std::uint64_t fileSize);
 // What is in the info dictionary.
 struct TorrentContent {
   std::uint64_t size = 0;
-  Digest sha256;           // of the file
-  std::string signature;   // armoured, as it is; empty: an unsigned image
-  bool isPrivate = false;  // BEP 27
+  Digest sha256;                   // of the file
+  std::string signature;           // armoured, as it is; empty: an unsigned image
+  bool isPrivate = false;          // BEP 27
+  std::optional<SwarmCa> ca = {};  // whose certificates admit peers; nothing: an open swarm
 };
 
 // Where the swarm is found. Outside the info dictionary: it changes no info-hash.
@@ -54,6 +56,8 @@ std::string v1Form(std::string_view torrent);
 
 // `torrent`, made by makeTorrent(), with an announcement.
 std::string announced(std::string_view torrent, const Announcement& announcement);
+// Throws UsageError for a swarm that admits by certificate: the authority is in the metadata, which
+// peers give to those only that they have admitted.
 std::string magnetLink(std::string_view torrent, const Announcement& announcement);
 
 struct TorrentLimits {
@@ -76,6 +80,7 @@ struct ImageTorrent {
   int imageFile = 0;                      // which of its files
   std::optional<int> signatureFile = {};  // "x.aci.asc" beside "x.aci", in torrents of others
   std::optional<std::string> signature = {};
+  std::optional<SwarmCa> ca = {};  // the swarm admits by its certificates
   std::vector<std::string> webSeeds = {};
   std::vector<std::string> trackers = {};
 };

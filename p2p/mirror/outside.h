@@ -45,9 +45,10 @@ class Outside {
                       const Path& signature) = 0;
   // The armoured public key of a fingerprint that is trusted for something; nothing when it is not.
   virtual std::optional<std::string> key(const std::string& fingerprint) = 0;
-  // The torrent of `file`, whose signature lies in `signature`, into `output`.
-  virtual void makeTorrent(const Path& file, const Path& signature, const Path& output,
-                           const std::string& webSeed,
+  // The torrent of `file`, an image of that name whose signature lies in `signature`, into
+  // `output`.
+  virtual void makeTorrent(const schema::AcIdentifier& name, const Path& file,
+                           const Path& signature, const Path& output, const std::string& webSeed,
                            const std::vector<std::string>& trackers) = 0;
 };
 

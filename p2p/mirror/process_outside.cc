@@ -110,11 +110,12 @@ std::optional<std::string> ProcessOutside::key(const std::string& fingerprint) {
   return tryReadFile(found->second, kMaxKeyBytes);
 }
 
-void ProcessOutside::makeTorrent(const Path& file, const Path& signature, const Path& output,
+void ProcessOutside::makeTorrent(const schema::AcIdentifier& name, const Path& file,
+                                 const Path& signature, const Path& output,
                                  const std::string& webSeed,
                                  const std::vector<std::string>& trackers) {
-  std::vector<std::string> args{"--signature=" + signature.string(), "--output=" + output.string(),
-                                "--web-seed=" + webSeed};
+  std::vector<std::string> args{"--name=" + name.str(), "--signature=" + signature.string(),
+                                "--output=" + output.string(), "--web-seed=" + webSeed};
   for (const std::string& tracker : trackers)
     args.push_back("--tracker=" + tracker);
   args.push_back(file.string());

@@ -23,8 +23,9 @@ class ProcessOutside final : public Outside {
   std::optional<cas::DistributedImage> distributed(const schema::ImageId& id) override;
   void verify(const schema::AcIdentifier& name, const Path& file, const Path& signature) override;
   std::optional<std::string> key(const std::string& fingerprint) override;
-  void makeTorrent(const Path& file, const Path& signature, const Path& output,
-                   const std::string& webSeed, const std::vector<std::string>& trackers) override;
+  void makeTorrent(const schema::AcIdentifier& name, const Path& file, const Path& signature,
+                   const Path& output, const std::string& webSeed,
+                   const std::vector<std::string>& trackers) override;
 
  private:
   const cas::StoreReader& store();

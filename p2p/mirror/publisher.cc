@@ -90,18 +90,18 @@ record::ListedImage Publisher::place(const record::Image& image, bool versioned,
       outside_.verify(image.name, site_.layout().image(*listed.digest),
                       site_.layout().signature(*listed.signature));
     }
-    if (site_.config().torrents) placeTorrent(listed);
+    if (site_.config().torrents) placeTorrent(image.name, listed);
     return listed;
   });
 }
 
-void Publisher::placeTorrent(const record::ListedImage& image) {
+void Publisher::placeTorrent(const schema::AcIdentifier& name, const record::ListedImage& image) {
   const SiteLayout& layout = site_.layout();
   const Path target = layout.torrent(*image.signature);
   if (isFileOf(target, std::nullopt)) return;
   const Path file = layout.image(*image.digest);
   writer_.placeFile(target, [&](const Path& made) {
-    outside_.makeTorrent(file, layout.signature(*image.signature), made,
+    outside_.makeTorrent(name, file, layout.signature(*image.signature), made,
                          site_.config().url + webPath(layout, file), site_.config().trackers);
   });
 }

@@ -41,7 +41,7 @@ class Publisher {
   std::vector<Digest> keysOf(const std::vector<record::ListedImage>& images);
   void noteChanges(const schema::AcIdentifier& name,
                    const std::vector<record::ListedImage>& images);
-  void placeTorrent(const record::ListedImage& image);
+  void placeTorrent(const schema::AcIdentifier& name, const record::ListedImage& image);
 
   const Site& site_;
   SiteWriter& writer_;

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/cli/sibling_tool.h"
@@ -284,9 +285,10 @@ class Sync {
 }  // namespace
 
 SyncReport syncSite(const Site& site, SiteWriter& writer, Outside& outside,
-                    const SyncOptions& options, std::chrono::system_clock::time_point now) {
-  SyncReport report = Sync(site, writer, outside, options, now).run();
-  report.pruned = writer.prune(options.prune, now);
+                    const SyncOptions& options, std::chrono::system_clock::time_point began) {
+  SyncReport report = Sync(site, writer, outside, options, began).run();
+  // What this very run took out of force counts too when the grace period is none.
+  report.pruned = writer.prune(options.prune, systemClock().now());
   return report;
 }
 

@@ -47,9 +47,10 @@ std::vector<Want> wantsOf(const FollowedName& followed,
 
 // Brings the site to what its configuration names. An image that cannot be had stays as it is in
 // the site, if it is there, and the others go on. Interrupted at any instant it leaves every name
-// with the release that it had or the next one.
+// with the release that it had or the next one. What was in the store before `began`, which is now,
+// is held against today's keys.
 SyncReport syncSite(const Site& site, SiteWriter& writer, Outside& outside,
-                    const SyncOptions& options, std::chrono::system_clock::time_point now);
+                    const SyncOptions& options, std::chrono::system_clock::time_point began);
 
 // Publishes images of the store under their own names and versions, beside what is there.
 SyncReport addImages(const Site& site, SiteWriter& writer, Outside& outside,

@@ -11,10 +11,11 @@ import unittest
 import harness
 
 SWARM = harness.SOURCE / "tests/bench/swarm.py"
-# A loaded machine has its own pace; what the seed gives has not much to do with that. A seed that lets
-# peers ask for the same pieces gives 1.3 times the image and more.
+# A loaded machine has its own pace; what the seed gives has not much to do with that, unless hosts need longer to hash
+# a piece than to fetch it and ask the seed meanwhile: under a sanitizer, or with other work beside. Alone it is 1.35
+# times the image; peers that do not give on take 3.5 to 4 times (aria2 in the same run).
 MOST_RATIO = 12
-MOST_GIVEN = 1.5
+MOST_GIVEN = 1.5 if harness.SLOW == 1 else 4
 
 
 class Swarm(unittest.TestCase):

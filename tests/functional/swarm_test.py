@@ -1,5 +1,6 @@
 """actool fetch from swarms: peers of others, web seeds, resuming over either transport, bad input."""
 
+import json
 import os
 import pathlib
 import signal
@@ -75,6 +76,9 @@ class SwarmCase(TestCase):
         folder = self.lab.store / "ingest"
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
+    def allocated(self, path):
+        return path.stat().st_blocks * 512 if path.exists() else 0
+
     def fetched(self, result):
         self.ok(result)
         self.assertEqual([record["id"] for record in result.records()], [self.id])
@@ -113,6 +117,20 @@ class FromPeers(SwarmCase):
         done = self.fetch(self.at(self.seed()), self.torrent, "--debug")
         self.fetched(done)
         self.assertNotIn("it is copied", done.err)
+
+    def test_one_that_waits_shows_the_others_progress(self):
+        torrent = self.lab.work / "slow.torrent"
+        self.make_torrent(self.aci, torrent, "--web-seed", "https://example.test/slow/web.aci")
+        first = self.lab.popen("fetch", torrent)
+        wait_for(lambda: any(self.allocated(pieces) for pieces in self.lab.store.glob("ingest/*/pieces")),
+                 "the first transfer to begin")
+        second = self.ok(self.fetch("--progress=json", self.torrent))
+        out, err = first.communicate(timeout=60 * harness.SLOW)
+        self.assertEqual(first.returncode, 0, err)
+        shown = [json.loads(line) for line in second.err.splitlines() if line.startswith("{")]
+        self.assertGreater(len({line["done"] for line in shown}), 1, shown)
+        self.assertEqual([line["total"] for line in shown], [self.aci.stat().st_size] * len(shown))
+        self.fetched(second)
 
     def test_opentracker(self):
         infohash = self.magnet.split("btih:")[1][:40]
@@ -181,9 +199,6 @@ class Resume(SwarmCase):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return slot()
-
-    def allocated(self, path):
-        return path.stat().st_blocks * 512 if path.exists() else 0
 
     def test_swarm_goes_on_from_https(self):
         self.interrupt("--transport=https", "https://example.test/slow/web.aci", "--signature", self.asc,

@@ -151,6 +151,21 @@ TEST_F(DiskTest, waitsForTheBytes) {
   EXPECT_EQ(wait(checked_), lt::status_t::no_error);
 }
 
+TEST_F(DiskTest, aTorrentThatEndsWaitsNoMore) {
+  const auto torrent = std::make_shared<int>();  // what a session's handler keeps alive
+  disk_->async_check_files(
+      storage_, nullptr, {},
+      [this, torrent](lt::status_t value, const lt::storage_error&) { checked_ = value; });
+  drain();
+  EXPECT_FALSE(checked_.has_value());
+  std::optional<bool> stopped;
+  disk_->async_stop_torrent(storage_, [&] { stopped = true; });
+  EXPECT_TRUE(wait(stopped));
+  EXPECT_EQ(wait(checked_), lt::status_t::fatal_disk_error);
+  EXPECT_EQ(torrent.use_count(), 1);
+  attach();  // has nobody to tell
+}
+
 TEST_F(DiskTest, whatMayBeThereIsChecked) {
   attach(true);
   check();

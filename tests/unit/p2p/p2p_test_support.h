@@ -26,7 +26,8 @@ inline TorrentContent contentOf(const std::string& bytes, std::string signature 
   return {.size = bytes.size(),
           .sha256 = digestOf(DigestAlgorithm::sha256, bytes),
           .signature = std::move(signature),
-          .isPrivate = false};
+          .isPrivate = false,
+          .ca = std::nullopt};
 }
 
 inline std::string torrentOf(const std::string& bytes, const TorrentContent& content) {

@@ -24,38 +24,39 @@ class TorrentCacheTest : public testing::Test {
 };
 
 TEST_F(TorrentCacheTest, KeepsOfAFileThatLooksTheSame) {
-  EXPECT_EQ(cache_.get(image_, look_), std::nullopt);
-  cache_.put(image_, look_, torrent_);
-  EXPECT_EQ(cache_.get(image_, look_), torrent_);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), std::nullopt);
+  cache_.put(image_, look_, std::nullopt, torrent_);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), torrent_);
   cas::FileLook other = look_;
   other.changed = 5;
-  EXPECT_EQ(cache_.get(image_, other), std::nullopt);
+  EXPECT_EQ(cache_.get(image_, other, std::nullopt), std::nullopt);
 }
 
 TEST_F(TorrentCacheTest, AnotherSignatureIsAnotherTorrent) {
-  cache_.put(image_, look_, torrent_);
+  cache_.put(image_, look_, std::nullopt, torrent_);
   image_.signature = "another";
-  EXPECT_EQ(cache_.get(image_, look_), std::nullopt);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), std::nullopt);
 }
 
 TEST_F(TorrentCacheTest, DamageIsNotBelieved) {
-  cache_.put(image_, look_, torrent_);
-  const Path file = dir_.path() / "torrents" / TorrentCache::fileNameOf(image_);
+  cache_.put(image_, look_, std::nullopt, torrent_);
+  const Path file = dir_.path() / "torrents" / TorrentCache::fileNameOf(image_, std::nullopt);
   std::string content = readFile(file, 1 << 20);
   content[content.size() - 40] ^= 1;
   writeFilePlain(file, content);
-  EXPECT_EQ(cache_.get(image_, look_), std::nullopt);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), std::nullopt);
   writeFilePlain(file, "");
-  EXPECT_EQ(cache_.get(image_, look_), std::nullopt);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), std::nullopt);
 }
 
 TEST_F(TorrentCacheTest, WhatIsNotWantedGoes) {
-  cache_.put(image_, look_, torrent_);
-  cache_.keepOnly(
-      [&](const std::string& name) { return name == TorrentCache::fileNameOf(image_); });
-  EXPECT_EQ(cache_.get(image_, look_), torrent_);
+  cache_.put(image_, look_, std::nullopt, torrent_);
+  cache_.keepOnly([&](const std::string& name) {
+    return name == TorrentCache::fileNameOf(image_, std::nullopt);
+  });
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), torrent_);
   cache_.keepOnly([](const std::string&) { return false; });
-  EXPECT_EQ(cache_.get(image_, look_), std::nullopt);
+  EXPECT_EQ(cache_.get(image_, look_, std::nullopt), std::nullopt);
 }
 
 TEST(Metrics, Text) {

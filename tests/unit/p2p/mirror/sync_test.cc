@@ -97,8 +97,8 @@ class FakeOutside final : public Outside {
   std::optional<std::string> key(const std::string& fingerprint) override {
     return "key " + fingerprint;
   }
-  void makeTorrent(const Path&, const Path&, const Path& output, const std::string& webSeed,
-                   const std::vector<std::string>&) override {
+  void makeTorrent(const schema::AcIdentifier&, const Path&, const Path&, const Path& output,
+                   const std::string& webSeed, const std::vector<std::string>&) override {
     writeFilePlain(output, "torrent of " + webSeed);
   }
 
@@ -330,6 +330,20 @@ TEST_F(SyncTest, PruneKeepsWhatReadersOfAnOldPageNeed) {
 }
 
 // Not a benchmark: what grows with the square of the names would not end.
+TEST_F(SyncTest, WithoutGracePeriodWhatALongSyncReplacedGoesAtOnce) {
+  outside_.put("a.b/c", "1.0.0", "one");
+  follow("a.b/c", {"1.0.0"});
+  sync();
+  config_.names.clear();
+  writeConfig();
+  const Site site = Site::open(siteDir());
+  SiteWriter writer(site);
+  const auto began = systemClock().now() - std::chrono::seconds(30);
+  const SyncOptions atOnce{.only = {}, .prune = {.grace = std::chrono::seconds(0)}};
+  // The release, its image, signature and key.
+  EXPECT_EQ(syncSite(site, writer, outside_, atOnce, began).pruned.size(), 4U);
+}
+
 TEST_F(SyncTest, ManyNames) {
   for (int i = 0; i < 200; ++i) {
     const std::string name = fmt::format("a.b/team{}/app{}", i % 20, i);
