@@ -10,6 +10,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/own_root.h"
 #include "core/cli/table.h"
 #include "run/commands.h"
 #include "run/first_error.h"
@@ -96,6 +97,7 @@ int stopPods(const cli::Globals& globals, const PodArguments& arguments, bool fo
 }
 
 int removePods(const cli::Globals& globals, const PodArguments& arguments) {
+  becomeOwnRoot();
   FirstError errors;
   for (const std::string& uuid : chosenUuids(arguments)) {
     errors.attempt([&] {
@@ -121,6 +123,7 @@ int gcPods(const cli::Globals& globals, const GcArguments& arguments) {
       .expirePrepared = requireDuration(arguments.expirePrepared, "--expire-prepared"),
       .markOnly = arguments.markOnly};
   const cas::StoreLayout store(globals.dir, globals.ns);
+  becomeOwnRoot();
   FirstError errors;
   for (const NamespaceName& ns :
        arguments.allNamespaces ? namespacesOf(store) : std::vector{globals.ns}) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "core/base/error.h"
+#include "core/base/own_root.h"
 #include "core/base/process.h"
 #include "core/cli/sibling_tool.h"
 #include "core/schema/image_manifest.h"
@@ -43,7 +44,8 @@ void bind(const Path& source, const Path& target) {
 }
 
 // The app's root as the pod left it, at `target`, read-only. In a mount namespace of this process.
-void mountAppRoot(const Pod& pod, const schema::RuntimeApp& app, AppRoot root, const Path& target) {
+void mountAppRoot(const Pod& pod, const schema::RuntimeApp& app, const AppRoot& root,
+                  const Path& target) {
   const PodLayout layout = pod.layout();
   if (!std::filesystem::is_empty(layout.appRootfs(app.name))) {  // it was copied
     bind(layout.appRootfs(app.name), target);
@@ -52,7 +54,7 @@ void mountAppRoot(const Pod& pod, const schema::RuntimeApp& app, AppRoot root, c
   Path lower = root.tree;
   if (root.mount) {
     lower = layout.appLower(app.name);
-    attachMount(root.mount, lower);
+    root.mount->attach(lower);
   }
   const std::string options = readOnlyOverlayOptions(layout.appUpper(app.name), lower);
   if (const int error = mountReadOnlyOverlay(target.c_str(), options.c_str()); error != 0) {
@@ -93,13 +95,14 @@ int exportPod(const cli::Globals& globals, const ExportArguments& arguments) {
     throw UsageError(output.string() + " exists", "use --overwrite to replace it");
   }
 
+  becomeOwnRoot();
   Images images(globals, PullPolicy::never);
-  AppRoot root = images.appRoot(app.image.id);
+  const AppRoot root = images.appRoot(app.image.id);
   enterMountNamespace();
   const TempDir layout(tempRoot(), "actool-export.");
   makeDirs(layout.path() / "rootfs");
   writeFilePlain(layout.path() / "manifest", dumpPretty(flatManifest(pod, app).toJson()) + "\n");
-  mountAppRoot(pod, app, std::move(root), layout.path() / "rootfs");
+  mountAppRoot(pod, app, root, layout.path() / "rootfs");
   const MountedAt mounted(layout.path() / "rootfs");
 
   std::vector<std::string> words;

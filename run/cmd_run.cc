@@ -13,6 +13,7 @@
 #include "run/mounts.h"
 #include "run/pod_apps.h"
 #include "run/pod_draft.h"
+#include "run/pod_users.h"
 #include "run/prepare.h"
 #include "run/private_users.h"
 #include "run/run_options.h"
@@ -103,6 +104,8 @@ Making beginMaking(cli::Globals& globals, const std::vector<std::string>& words,
 // A new pod. Its UUID is saved early, so that `actool rm --uuid-file` can clean up whatever
 // happens next.
 Pod newPod(const Making& making) {
+  // Here, and not before: what talks to the network is the user.
+  becomeRootOfPods(making.request.pod);
   const PodsLayout pods(making.images.store().layout().podsDir());
   Pod pod = Pod::create(pods);
   log::debug("pod {}", pod.uuid().str());
@@ -206,6 +209,7 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
     throw UsageError("run-prepared takes one UUID", "`actool prepare` prints it");
   }
   Pod pod = Pod::find(podsOf(globals), request.apps[0].image);
+  becomeRootOfPods(request.pod);
   lockPrepared(pod);
   const auto manifest = pod.manifest();
   if (!manifest) throw Error("pod " + pod.uuid().str() + " has no manifest");
@@ -256,6 +260,9 @@ cli::Subcommand podRunCommand() {
            "Without an image, and with standard input not a terminal, the images are read from "
            "there as records; the app's standard input is /dev/null then, as it is always "
            "without --interactive.\n\n"
+           "Run by another user than root, the pod is in a user namespace with the IDs that "
+           "/etc/subuid and /etc/subgid give that user, and --net is none, host or default, which "
+           "slirp4netns makes.\n\n"
            "The exit status of a pod of one app is the app's own, or 128 + N when signal N "
            "killed it.\n\n"
            "Example:\n"

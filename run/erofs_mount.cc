@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "run/user_namespace.h"
 
 namespace actool::run {
 namespace {
@@ -213,6 +214,22 @@ UniqueFd tryMountErofs(const ErofsFiles& files, std::string_view what) {
 void attachMount(const UniqueFd& mount, const Path& target) {
   if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     throwErrno("mounting at " + target.string());
+  }
+}
+
+bool ImageMount::mapOwners(int userNamespace) {
+  if (!mapped_) mapped_ = mapMountOwners(mount_.get(), userNamespace, false);
+  return *mapped_;
+}
+
+void ImageMount::attach(const Path& target) {
+  if (std::exchange(attached_, true)) {
+    const UniqueFd another(
+        ::open_tree(mount_.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+    if (!another) throwErrno("mounting the image once more, at " + target.string());
+    attachMount(another, target);
+  } else {
+    attachMount(mount_, target);
   }
 }
 

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cas/layout.h"
@@ -46,5 +48,25 @@ UniqueFd tryMountErofs(const ErofsFiles& files, std::string_view what);
 
 // Attaches a detached mount at the directory `target`.
 void attachMount(const UniqueFd& mount, const Path& target);
+
+// An image's mount for all apps of a pod that run it: they have the pages of its files once, and
+// none but the first waits for the disk.
+class ImageMount {
+ public:
+  explicit ImageMount(UniqueFd detached) : mount_(std::move(detached)) {}
+
+  int fd() const { return mount_.get(); }
+  // Has its files' owners mapped, as the user namespace says; to be asked before attach(). False
+  // where the kernel can't do it.
+  bool mapOwners(int userNamespace);
+  // At the directory `target`: the mount itself, and one more of the same file system each time
+  // after that. All in the mount namespace that this process was in the first time.
+  void attach(const Path& target);
+
+ private:
+  UniqueFd mount_;
+  bool attached_ = false;
+  std::optional<bool> mapped_;
+};
 
 }  // namespace actool::run

@@ -205,13 +205,18 @@ void Images::verifyContent(const schema::ImageId& id, const std::vector<schema::
 }
 
 AppRoot Images::appRoot(const schema::ImageId& id) {
+  const auto known = roots_.find(id);
+  return known != roots_.end() ? known->second : roots_.emplace(id, makeRoot(id)).first->second;
+}
+
+AppRoot Images::makeRoot(const schema::ImageId& id) {
   auto image = store_.mountable(id);
   if (!image && !store_.renderedRoot(id)) image = makeMountable(id);
   if (image) {
     const ErofsFiles files = openErofsFiles(*image);
     if (!globals_.insecure.ondisk) requireGood(id, *image, files);
     UniqueFd mount = tryMountErofs(files, "image " + id.shortForm());
-    if (mount) return {image->metadata, std::move(mount)};
+    if (mount) return {image->metadata, std::make_shared<ImageMount>(std::move(mount))};
   }
   return {renderedRoot(id), {}};
 }

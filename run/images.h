@@ -2,6 +2,8 @@
 // has no database and no network.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,8 +23,8 @@ PullPolicy parsePullPolicy(std::string_view word);  // throws UsageError
 
 // What an app's root is made of: a directory, or a detached mount.
 struct AppRoot {
-  Path tree;       // "<store>/trees/<key>/rootfs", or ".../erofs" when there is a mount
-  UniqueFd mount;  // none: `tree` is the directory
+  Path tree;  // "<store>/trees/<key>/rootfs", or ".../erofs" when there is a mount
+  std::shared_ptr<ImageMount> mount;  // of all apps with this image; none: `tree` is the directory
 };
 
 class Images {
@@ -47,13 +49,14 @@ class Images {
   std::vector<schema::ImageId> fromRecords(int fd);
 
   // The image's tree, mounted where it can be, and otherwise unpacked. To be called before this
-  // process has the pod's mount namespace (erofs_mount.h).
+  // process has the pod's mount namespace (erofs_mount.h). Asked again, it gives the same mount.
   AppRoot appRoot(const schema::ImageId& id);
   // The root of the unpacked tree, made by `actool-image render` when there is none yet. TrustError
   // when it is not what the image has.
   Path renderedRoot(const schema::ImageId& id);
 
  private:
+  AppRoot makeRoot(const schema::ImageId& id);
   schema::ImageId fromRecord(record::Image image);
   schema::ImageId fetchRecord(const record::Discovered& discovered);
   std::optional<cas::MountableImage> makeMountable(const schema::ImageId& id);
@@ -66,6 +69,7 @@ class Images {
   const cli::Globals& globals_;
   PullPolicy policy_;
   cas::StoreReader store_;
+  std::map<schema::ImageId, AppRoot> roots_;
 };
 
 }  // namespace actool::run

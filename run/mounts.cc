@@ -11,6 +11,8 @@
 
 #include "core/base/error.h"
 #include "core/base/fd.h"
+#include "core/base/id_map.h"
+#include "core/base/own_root.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
 
@@ -48,6 +50,8 @@ std::string unescapeOctal(std::string_view text) {
   return out;
 }
 
+constexpr uid_t kNobody = 65534;
+
 // mountinfo of a host with thousands of mounts is some hundred kB.
 constexpr std::size_t kMaxMountinfo = 64 << 20;
 
@@ -61,16 +65,17 @@ int tryEnterMountNamespace() noexcept {
 
 void enterMountNamespace() {
   const int error = tryEnterMountNamespace();
-  if (error == EPERM && ::geteuid() != 0) {
-    throw Error("making a mount namespace for the pod: not permitted", "run pods as root");
+  if (error == EPERM || error == EACCES) {
+    throw Error("making a mount namespace for the pod: not permitted", whyNoUserNamespace(error));
   }
   if (error != 0) throw SystemError(error, "making a mount namespace for the pod");
 }
 
 bool mountOverlay(const Overlay& overlay) {
-  const std::string options = "lowerdir=" + escaped(overlay.lower) +
-                              ",upperdir=" + escaped(overlay.upper) +
-                              ",workdir=" + escaped(overlay.work);
+  // Only the host's root has the attributes "trusted."; what is deleted has to be marked elsewhere.
+  const std::string options =
+      "lowerdir=" + escaped(overlay.lower) + ",upperdir=" + escaped(overlay.upper) +
+      ",workdir=" + escaped(overlay.work) + (inUserNamespace() ? ",userxattr" : "");
   const std::string fast = options + ",volatile";
   if (::mount("overlay", overlay.target.c_str(), "overlay", 0, fast.c_str()) == 0) return true;
   if (errno == EINVAL &&  // before Linux 5.10
@@ -82,7 +87,8 @@ bool mountOverlay(const Overlay& overlay) {
 }
 
 std::string readOnlyOverlayOptions(const Path& upper, const Path& lower) {
-  return "lowerdir=" + escaped(upper) + ":" + escaped(lower);
+  return "lowerdir=" + escaped(upper) + ":" + escaped(lower) +
+         (inUserNamespace() ? ",userxattr" : "");
 }
 
 int mountReadOnlyOverlay(const char* target, const char* options) noexcept {
@@ -105,8 +111,12 @@ void copyDirAttributes(int model, const Path& directory) {
   struct stat info {};
   if (::fstat(model, &info) != 0) throwErrno("looking at the model of " + directory.string());
   const timespec times[2] = {info.st_atim, info.st_mtim};
-  if (::fchown(to.get(), info.st_uid, info.st_gid) != 0 ||
-      ::fchmod(to.get(), info.st_mode & 07777) != 0 || ::futimens(to.get(), times) != 0) {
+  // In a user namespace the kernel shows this ID where it has none, as for the host's root.
+  const bool ofNobody = inUserNamespace() && info.st_uid == kNobody;
+  const uid_t user = ofNobody ? 0 : info.st_uid;
+  const gid_t group = ofNobody ? 0 : info.st_gid;
+  if (::fchown(to.get(), user, group) != 0 || ::fchmod(to.get(), info.st_mode & 07777) != 0 ||
+      ::futimens(to.get(), times) != 0) {
     throwErrno("setting owner and mode of " + directory.string());
   }
 }

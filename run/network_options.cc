@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -175,6 +176,10 @@ void addPortOption(cli::Options& app, NetworkOptions& options, const std::string
          "a port of an app, by its name in the manifest, to be reached on the host")
       .group(group)
       .typeName("NAME:[ADDRESS:]HOSTPORT");
+}
+
+void settleNetwork(NetworkOptions& options) {
+  if (::geteuid() != 0 && options.net == "default") options.net = kUserNetwork;
 }
 
 void checkNetworkOptions(const NetworkOptions& options) {

@@ -37,6 +37,9 @@ void addNetworkOptions(cli::Options& app, NetworkOptions& options, const std::st
 void addPortOption(cli::Options& app, NetworkOptions& options, const std::string& group,
                    const std::function<void(const std::string&)>& given);
 
+// Makes `default` what it is to a pod of this user (kUserNetwork).
+void settleNetwork(NetworkOptions& options);
+
 // The checks that need all of them. Throws UsageError.
 void checkNetworkOptions(const NetworkOptions& options);
 

@@ -53,7 +53,8 @@ std::vector<NetworkRequest> parseNetworks(std::string_view list) {
     }
     requests.push_back(std::move(request));
   }
-  for (const char* alone : {"none", "host"}) {
+  for (const std::string_view alone :
+       {std::string_view("none"), std::string_view("host"), kUserNetwork}) {
     if (!names.contains(alone)) continue;
     if (requests.size() == 1 && requests[0].args.empty()) continue;
     throw UsageError(fmt::format("--net: '{}' stands alone", alone));

@@ -10,14 +10,18 @@
 
 namespace actool::run {
 
+// The network, alone too, that a stage1 makes without any right on the host: what `default` is to
+// pods that are not root's.
+inline constexpr std::string_view kUserNetwork = "slirp4netns";
+
 // One network of --net: "name" or "name:KEY=VALUE;KEY=VALUE", whose arguments are CNI_ARGS.
 struct NetworkRequest {
   std::string name;  // letters, digits, '.', '_', '-'
   std::string args;  // "IP=10.1.0.7;X=y"; may be empty
 };
 
-// "a,b:IP=10.1.0.7". Throws UsageError on a name that is malformed or stands twice, and on "host"
-// or "none" beside others.
+// "a,b:IP=10.1.0.7". Throws UsageError on a name that is malformed or stands twice, and on "host",
+// "none" or "slirp4netns" beside others.
 std::vector<NetworkRequest> parseNetworks(std::string_view list);
 
 // Whether the list means networks that have to be set up: neither "none" nor "host".

@@ -15,6 +15,7 @@
 #include "core/base/json.h"
 #include "core/base/lock.h"
 #include "run/mounts.h"
+#include "run/pod_users.h"
 #include "run/prepare.h"
 #include "run/reify.h"
 #include "run/stage1.h"
@@ -163,6 +164,7 @@ schema::AcName addApp(const Pod& pod, const AppRequest& app, Images& images,
   images.store().noteUse(id);
   const schema::PodManifest after = withApp(before, id, image, app.options);
   const schema::AcName name = after.apps.back().name;
+  joinUsersOf(pod.layout());
   const AppSource source{name, std::move(bytes), images.appRoot(id)};
   try {
     prepareApp(pod, source);
@@ -185,6 +187,7 @@ schema::AcName addApp(const Pod& pod, const AppRequest& app, Images& images,
 void removeApp(const Pod& pod, const schema::AcName& app, const cli::Globals& globals) {
   const FileLock lock = mutationLock(pod);
   schema::PodManifest manifest = changeable(pod);
+  joinUsersOf(pod.layout());
   askStage1(pod, kStage1AppStop, app, globals);
   askStage1(pod, kStage1AppRm, app, globals);
   std::erase_if(manifest.apps, [&](const schema::RuntimeApp& one) { return one.name == app; });

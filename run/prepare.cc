@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 
 #include "core/base/error.h"
 #include "core/base/json.h"
@@ -48,11 +49,11 @@ void mountOrCopyMapped(const PodLayout& layout, const AppSource& app, const IdRa
     bool mapped = mapMountOwners(upper.get(), users.get(), false);
     if (mapped) {
       attachMount(upper, layout.appOverlayDir(app.name));
-      const UniqueFd image = app.root.mount ? UniqueFd() : detachedMount(lower);
-      const UniqueFd& layer = app.root.mount ? app.root.mount : image;
-      mapped = mapMountOwners(layer.get(), users.get(), false);
+      const auto layer =
+          app.root.mount ? app.root.mount : std::make_shared<ImageMount>(detachedMount(lower));
+      mapped = layer->mapOwners(users.get());
       lower = layout.appLower(app.name);
-      attachMount(layer, lower);
+      layer->attach(lower);
       // overlayfs writes to its upper layer as who mounts it.
       const FileIdentity root(range);
       if (mapped &&
@@ -61,12 +62,12 @@ void mountOrCopyMapped(const PodLayout& layout, const AppSource& app, const IdRa
       }
     } else if (app.root.mount) {
       lower = layout.appLower(app.name);
-      attachMount(app.root.mount, lower);
+      app.root.mount->attach(lower);
     }
     log::warn("app {}: owners of files can't be mapped here: its tree is copied", app.name.str());
   } else if (app.root.mount) {
     lower = layout.appLower(app.name);
-    attachMount(app.root.mount, lower);
+    app.root.mount->attach(lower);
   }
   copyTree(lower, target);
   shiftOwners(target, range);
@@ -85,9 +86,14 @@ void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
   makeDirs(path, 0755);
   // The type lets only octal digits in.
   const unsigned long mode = std::strtoul(volume.mode.c_str(), nullptr, 8);
-  if (::chown(path.c_str(), volume.uid, volume.gid) != 0 ||
-      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
-    throwErrno("setting owner and mode of volume " + volume.name.str());
+  if (::chown(path.c_str(), volume.uid, volume.gid) != 0) {
+    const SystemError cause(
+        errno, fmt::format("giving volume {} to {}:{}", volume.name.str(), volume.uid, volume.gid));
+    if (cause.errnum() != EINVAL) throw SystemError(cause);
+    throw Error(cause.what(), "it is not among the IDs that /etc/subuid and /etc/subgid give you");
+  }
+  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) {
+    throwErrno("setting the mode of volume " + volume.name.str());
   }
 }
 
@@ -100,7 +106,7 @@ void prepareApp(const Pod& pod, const AppSource& app) {
   makeDirs(layout.appWork(app.name), 0700);
   makeDirs(layout.appLower(app.name), 0700);
   if (app.root.mount) {
-    copyDirAttributes(app.root.mount.get(), layout.appUpper(app.name));
+    copyDirAttributes(app.root.mount->fd(), layout.appUpper(app.name));
   } else {
     copyDirAttributes(openDir(app.root.tree).get(), layout.appUpper(app.name));
   }
@@ -115,7 +121,7 @@ void mountAppTree(const Pod& pod, const AppSource& app, bool overlayWanted) {
   Path lower = app.root.tree;
   if (app.root.mount) {
     lower = layout.appLower(app.name);
-    attachMount(app.root.mount, lower);
+    app.root.mount->attach(lower);
   }
   mountOrCopy(
       {lower, layout.appUpper(app.name), layout.appWork(app.name), layout.appRootfs(app.name)},

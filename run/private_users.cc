@@ -93,17 +93,6 @@ std::optional<std::uint32_t> pick(const Uuid& uuid, const PodsLayout& pods) {
 
 }  // namespace
 
-std::vector<IdRange> subordinateIds(std::string_view text, std::string_view name) {
-  std::vector<IdRange> ranges;
-  for (const std::string_view line : split(text, '\n')) {
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    if (!name.empty() && line.substr(0, colon) != name) continue;
-    if (const auto range = IdRange::parse(trim(line.substr(colon + 1)))) ranges.push_back(*range);
-  }
-  return ranges;
-}
-
 void assignIdRange(const Pod& pod, const PodsLayout& pods) {
   // Two pods that are made at once must not find the same range free.
   const FileLock lock = FileLock::acquireFor(pods.dir() / "private-users.lck", LockMode::exclusive,

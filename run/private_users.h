@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 
 #include "core/base/uuid.h"
 #include "run/pod.h"
@@ -12,10 +11,6 @@ namespace actool::run {
 
 // rkt's: what images may have as owners.
 inline constexpr std::uint32_t kIdsOfPod = 65536;
-
-// The ranges of the name in the text of /etc/subuid or /etc/subgid; malformed lines are passed
-// over.
-std::vector<IdRange> subordinateIds(std::string_view text, std::string_view name);
 
 // A range for a new pod that no pod on record has: one that both /etc/subuid and /etc/subgid give
 // the name "actool", when they have it; else one of those systemd-nspawn picks from (524288 to

@@ -212,6 +212,13 @@ void addMountOption(cli::Options& app, std::vector<schema::Mount>& mounts, std::
       app, "--mount", [&mounts](const std::string& value) { mounts.push_back(parseMount(value)); },
       "mount a volume; before the first image: in all apps", "volume=NAME,target=PATH")
       .group(std::string(group));
+  addEach(
+      app, "--mnt-volume",
+      [&mounts](const std::string& value) { mounts.push_back(parseMountedVolume(value)); },
+      "a volume and where to mount it in one: of the app alone, without a name that others could "
+      "use",
+      "name=NAME,kind=host|empty,...,target=PATH")
+      .group(std::string(group));
 }
 
 void addPair(cli::Options& app, const std::string& name, std::map<std::string, std::string>& pairs,
@@ -475,6 +482,28 @@ schema::EnvVar parseEnvVar(const std::string& text, std::string_view option) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+schema::Mount parseMountedVolume(const std::string& text) {
+  constexpr std::string_view kTarget = "target=";
+  constexpr std::string_view kName = "name=";
+  std::string target;
+  std::string volume;
+  for (const std::string_view part : split(text, ',')) {
+    if (part.starts_with(kTarget) && target.empty()) {
+      target = part.substr(kTarget.size());
+    } else {
+      // The name stands first, as that of --volume does, and is called so as in rkt.
+      const bool named = volume.empty() && part.starts_with(kName);
+      volume += (volume.empty() ? "" : ",") + std::string(part.substr(named ? kName.size() : 0));
+    }
+  }
+  return withContext("--mnt-volume", [&] {
+    const schema::Volume parsed = schema::Volume::parseOption(volume);
+    schema::Mount mount = parseMount("volume=" + parsed.name.str() + ",target=" + target);
+    mount.appVolume = parsed;
+    return mount;
+  });
+}
+
 schema::Mount parseMount(const std::string& text) {
   std::optional<schema::AcName> volume;
   std::string target;
@@ -543,6 +572,7 @@ RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words
     if (request.pod.dnsResolv == "default") request.pod.dnsResolv = "stage0";
   }
   if (!pod.hostsEntries.empty() && pod.dnsHosts == "default") request.pod.dnsHosts = "stage0";
+  settleNetwork(request.pod);
   if (which != RunWords::prepare) checkNetworkOptions(pod);
   return request;
 }

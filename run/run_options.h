@@ -108,6 +108,8 @@ void describeRunOptions(cli::Options& app, RunWords which = RunWords::run);
 schema::EnvVar parseEnvVar(const std::string& text, std::string_view option);
 // "volume=NAME,target=/path"; throws UsageError.
 schema::Mount parseMount(const std::string& text);
+// "name=NAME,kind=host,source=/DIR,target=/PATH": a volume of that mount alone (--mnt-volume).
+schema::Mount parseMountedVolume(const std::string& text);
 // Lines of NAME=value; blank lines and those that begin with '#' or ';' are left out. UsageError
 // with the file's name and the line's number.
 std::vector<schema::EnvVar> parseEnvFile(const Path& path);

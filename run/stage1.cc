@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/mounts.h"
+#include "run/pod_users.h"
 
 extern "C" char** environ;
 
@@ -34,11 +37,13 @@ constexpr std::size_t kMaxPath = 4096;
 
 struct ChildFailure {
   int error;
-  char step;  // 'n'amespace, 'm'ount, 'd'irectory, 'e'xec
+  char step;  // 'u'sers, 'n'amespace, 'm'ount, 'd'irectory, 'e'xec
 };
 
 std::string_view stepText(char step) {
   switch (step) {
+    case 'u':
+      return "entering the pod's user namespace for ";
     case 'n':
       return "making a mount namespace for ";
     case 'm':
@@ -51,6 +56,7 @@ std::string_view stepText(char step) {
 }
 
 struct EntryPlan {
+  int users;  // user namespace to enter; -1: none
   const char* podDir;
   const char* mountPoint;  // null: nothing to mount, the tree was copied
   const char* mountOptions;
@@ -66,6 +72,7 @@ struct EntryPlan {
     [[maybe_unused]] const ssize_t ignored = ::write(plan.report, &failure, sizeof failure);
     ::_exit(127);
   };
+  if (plan.users >= 0 && ::setns(plan.users, CLONE_NEWUSER) != 0) fail(errno, 'u');
   if (plan.mountPoint != nullptr) {
     if (const int error = tryEnterMountNamespace(); error != 0) fail(error, 'n');
     if (const int error = mountReadOnlyOverlay(plan.mountPoint, plan.mountOptions); error != 0) {
@@ -204,7 +211,18 @@ struct Entry {
   std::string mountOptions;
 };
 
+// A pod's directory says what its entry points are, and where: they are whose it is to say that.
+void requireOwnPod(const PodLayout& pod) {
+  struct stat info {};
+  if (::stat(pod.dir().c_str(), &info) != 0) throwErrno("looking at " + pod.dir().string());
+  if (::geteuid() != 0 || info.st_uid == 0) return;
+  throw Error(fmt::format("pod {} is that of user {}, whose programs root does not run",
+                          pod.dir().filename().string(), info.st_uid),
+              "do it as that user");
+}
+
 std::optional<Entry> findEntry(const PodLayout& pod, std::string_view annotation) {
+  requireOwnPod(pod);
   const std::optional<std::string> entryPoint = Stage1Manifest::ofPod(pod).entryPoint(annotation);
   if (!entryPoint) return std::nullopt;
   const Path tree = stage1Tree(pod);
@@ -234,7 +252,9 @@ std::optional<ExitStatus> runEntryPoint(const PodLayout& pod, std::string_view a
   log::debug("running {}", program);
 
   Pipe report = makePipe();
-  const EntryPlan plan{pod.dir().c_str(),
+  const UniqueFd users = usersOf(pod);
+  const EntryPlan plan{users.get(),
+                       pod.dir().c_str(),
                        entry->mountPoint.empty() ? nullptr : entry->mountPoint.c_str(),
                        entry->mountOptions.c_str(),
                        program.c_str(),
@@ -279,6 +299,7 @@ void execEntryPoint(const PodLayout& pod, std::string_view annotation,
     throw Error(fmt::format("the pod's stage1 has no entry point {}", annotation),
                 "run the pod with a stage1 that has it, as native");
   }
+  joinUsersOf(pod);
   if (!entry->mountPoint.empty()) {
     enterMountNamespace();
     const int error = mountReadOnlyOverlay(entry->mountPoint.c_str(), entry->mountOptions.c_str());

@@ -15,16 +15,11 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <limits>
 
 #include "core/base/error.h"
-#include "core/base/strings.h"
 
 namespace actool::run {
 namespace {
-
-// The kernel's "no such ID", which is in no range.
-constexpr std::uint64_t kNoId = 0xffffffff;
 
 void writeMap(pid_t pid, const char* name, const IdRange& range) {
   const std::string path = fmt::format("/proc/{}/{}", pid, name);
@@ -65,25 +60,6 @@ void shiftOne(const Path& path, const IdRange& range) {
 }
 
 }  // namespace
-
-std::optional<IdRange> IdRange::parse(std::string_view text) {
-  const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  const auto first = parseUint(text.substr(0, colon));
-  const auto count = parseUint(text.substr(colon + 1));
-  if (!first || !count || *first == 0 || *count == 0) return std::nullopt;
-  if (*first >= kNoId || *count > kNoId - *first) return std::nullopt;
-  return IdRange{static_cast<std::uint32_t>(*first), static_cast<std::uint32_t>(*count)};
-}
-
-std::string IdRange::text() const {
-  return fmt::format("{}:{}", first, count);
-}
-
-bool IdRange::overlaps(const IdRange& other) const {
-  return std::uint64_t{first} < std::uint64_t{other.first} + other.count &&
-         std::uint64_t{other.first} < std::uint64_t{first} + count;
-}
 
 UniqueFd makeUserNamespace(const IdRange& range) {
   const auto pid = static_cast<pid_t>(

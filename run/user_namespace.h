@@ -8,26 +8,11 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
-
 #include "core/base/fd.h"
 #include "core/base/fs.h"
+#include "core/base/id_range.h"
 
 namespace actool::run {
-
-struct IdRange {
-  std::uint32_t first = 0;  // never 0
-  std::uint32_t count = 0;
-
-  // "FIRST:COUNT", as the run entry point gets it. Nothing for what is no such range.
-  static std::optional<IdRange> parse(std::string_view text);
-  std::string text() const;
-  bool overlaps(const IdRange& other) const;
-  bool operator==(const IdRange&) const = default;
-};
 
 // A user namespace with that mapping, users and groups alike. It has no process and lives as
 // long as the descriptor. SystemError.

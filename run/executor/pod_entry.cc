@@ -1,13 +1,14 @@
 #include "run/executor/pod_entry.h"
 
-#include <algorithm>
-#include <array>
+#include <fcntl.h>
+
 #include <csignal>
 #include <limits>
 #include <optional>
 
 #include "core/base/error.h"
 #include "core/base/fs.h"
+#include "core/base/id_map.h"
 #include "core/base/lock.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
@@ -31,18 +32,29 @@ std::optional<pid_t> parsePid(std::string_view text) {
   return static_cast<pid_t>(*pid);
 }
 
+// None of a process that has ended: its files in /proc are gone, or fail with ESRCH for a while.
+std::vector<pid_t> childrenOf(pid_t pid) {
+  std::vector<pid_t> found;
+  const Path tasks = "/proc/" + std::to_string(pid) + "/task";
+  try {
+    for (const std::string& task : listDir(tasks)) {
+      const auto children = tryReadFile(tasks / task / "children", kMaxChildrenFile);
+      if (!children) continue;
+      for (const std::string_view word : split(*children, ' ')) {
+        if (const auto child = parsePid(word)) found.push_back(*child);
+      }
+    }
+  } catch (const SystemError& error) {
+    if (error.errnum() != ESRCH) throw;
+  }
+  return found;
+}
+
 // The descendants of `pid`, parents before children. A process that ends meanwhile is left out.
 void addDescendants(pid_t pid, std::vector<pid_t>& found) {
-  const Path tasks = "/proc/" + std::to_string(pid) + "/task";
-  for (const std::string& task : listDir(tasks)) {
-    const auto children = tryReadFile(tasks / task / "children", kMaxChildrenFile);
-    if (!children) continue;
-    for (const std::string_view word : split(*children, ' ')) {
-      const auto child = parsePid(word);
-      if (!child) continue;
-      found.push_back(*child);
-      addDescendants(*child, found);
-    }
+  for (const pid_t child : childrenOf(pid)) {
+    found.push_back(child);
+    addDescendants(child, found);
   }
 }
 
@@ -56,29 +68,6 @@ void killDescendants(pid_t pid) {
   }
 }
 
-constexpr std::array<std::string_view, 3> kAlwaysApplied = {"os/linux/capabilities-retain-set",
-                                                            "os/linux/capabilities-remove-set",
-                                                            "os/linux/no-new-privileges"};
-
-void addIgnored(const schema::Isolators& isolators, const std::vector<std::string>& applied,
-                const std::string& whose, std::vector<std::string>& ignored) {
-  for (const schema::Isolator& isolator : isolators.list()) {
-    const std::string& name = isolator.name.str();
-    const bool is =
-        std::find(kAlwaysApplied.begin(), kAlwaysApplied.end(), name) != kAlwaysApplied.end() ||
-        std::find(applied.begin(), applied.end(), name) != applied.end();
-    if (!is) ignored.push_back(whose + name);
-  }
-}
-
-void warnOfIgnored(const native::PodPlan& plan, const std::vector<std::string>& applied) {
-  std::vector<std::string> ignored;
-  addIgnored(plan.isolators, {}, "pod: ", ignored);
-  for (const native::AppPlan& app : plan.apps)
-    addIgnored(app.app.isolators, applied, app.shown() + ": ", ignored);
-  if (!ignored.empty()) log::warn("isolators that are not applied: {}", join(ignored, ", "));
-}
-
 constexpr const char* kNativeCan = "the stage1 \"native\" can";
 
 void refuseNetworks(const native::PodPlan& plan) {
@@ -88,6 +77,7 @@ void refuseNetworks(const native::PodPlan& plan) {
 
 void refuseWhatIsOnlyNative(const native::PodPlan& plan) {
   const char* hint = kNativeCan;
+  if (inUserNamespace()) throw UsageError("this executor needs the host's root", hint);
   if (plan.options.users) throw UsageError("this executor has no user namespaces", hint);
   if (plan.options.changing) throw UsageError("this executor has no pods that change", hint);
   if (!plan.options.metadataToken.empty()) {
@@ -114,13 +104,29 @@ int runEntry(const std::vector<std::string>& arguments,
   return work(plan, layout);
 }
 
-int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
-             const std::function<int(const native::PodPlan&, const PodLayout&)>& work) {
+int runEntry(const std::vector<std::string>& arguments, const native::IsolatorVerdict& verdict,
+             const std::function<int(const native::PodPlan&, const PodLayout&,
+                                     const native::Isolation&)>& work) {
   return runEntry(arguments, [&](const native::PodPlan& plan, const PodLayout& layout) {
     refuseNetworks(plan);
-    warnOfIgnored(plan, applied);
-    return work(plan, layout);
+    makeDirs(layout.statusDir());
+    native::Isolation isolation(plan, layout, verdict);
+    try {
+      const int code = work(plan, layout, isolation);
+      isolation.remove();
+      return code;
+    } catch (const Error&) {
+      isolation.remove();
+      throw;
+    }
   });
+}
+
+void applyIsolation(const native::AppIsolation& isolation) {
+  native::joinCgroups(isolation);
+  if (!isolation.oomScoreAdj) return;
+  const UniqueFd file = openFile("/proc/self/oom_score_adj", O_WRONLY);
+  writeAll(file.get(), std::to_string(*isolation.oomScoreAdj), "oom_score_adj");
 }
 
 int gcEntry(const std::vector<std::string>& arguments) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "run/native/isolation.h"
 #include "run/native/options.h"
 #include "run/native/plan.h"
 #include "run/pod_layout.h"
@@ -12,12 +13,17 @@
 namespace actool::run::executor {
 
 // The `run` entry point: arguments and manifests become a plan, which `work` runs. Its layout has
-// the absolute path of the pod's directory. Isolators whose names are not in `applied` are named in
-// one warning; those of capabilities and no_new_privs every executor applies. UsageError for what
-// only the native stage1 does: networks, pods that change, a metadata service, streams to attach
-// to.
-int runEntry(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
-             const std::function<int(const native::PodPlan&, const PodLayout&)>& work);
+// the absolute path of the pod's directory. The isolators' report is written, with what `verdict`
+// says of them, and the pod's cgroups are made and removed; joining them (joinCgroups()) is
+// `work`'s. UsageError for what only the native stage1 does: pods that are not the host's root's,
+// networks, pods that change, a metadata service, streams to attach to.
+int runEntry(const std::vector<std::string>& arguments, const native::IsolatorVerdict& verdict,
+             const std::function<int(const native::PodPlan&, const PodLayout&,
+                                     const native::Isolation&)>& work);
+
+// For an app's process that still has the host's /proc: joins its cgroups, and is as likely to be
+// killed for its memory as it is to be.
+void applyIsolation(const native::AppIsolation& isolation);
 
 // The same where `work` applies every isolator, or says itself which it does not, and refuses the
 // networks that it cannot set up.

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/fd.h"
 #include "run/executor/child.h"
+#include "run/executor/pod_entry.h"
 #include "run/native/app.h"
 #include "run/native/common_files.h"
 #include "run/native/environment.h"
@@ -47,6 +48,7 @@ AppPlan withoutDefaultLimits(const AppPlan& app) {
 pid_t FlyDriver::start(const AppPlan& app, executor::AppStep /*step*/,
                        const std::vector<std::string>& argv) {
   return executor::startChild(CLONE_NEWNS, [&] {
+    executor::applyIsolation(isolation_.apps()[static_cast<std::size_t>(&app - plan_.apps.data())]);
     if (::setsid() < 0) throwErrno("starting a session");
     native::makeMountsPrivate();
     const UniqueFd root = native::mountRoot(app.rootfs, false);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "run/executor/app_driver.h"
+#include "run/native/isolation.h"
 
 namespace actool::run::fly {
 
@@ -11,8 +12,10 @@ namespace actool::run::fly {
 // isolators leave it, all by default.
 class FlyDriver : public executor::AppDriver {
  public:
-  // Neither is owned; both have to outlive this object.
-  FlyDriver(const native::PodPlan& plan, const PodLayout& layout) : plan_(plan), layout_(layout) {}
+  // None is owned; all have to outlive this object.
+  FlyDriver(const native::PodPlan& plan, const PodLayout& layout,
+            const native::Isolation& isolation)
+      : plan_(plan), layout_(layout), isolation_(isolation) {}
 
   pid_t start(const native::AppPlan& app, executor::AppStep step,
               const std::vector<std::string>& argv) override;
@@ -22,6 +25,7 @@ class FlyDriver : public executor::AppDriver {
  private:
   const native::PodPlan& plan_;
   const PodLayout& layout_;
+  const native::Isolation& isolation_;
 };
 
 }  // namespace actool::run::fly

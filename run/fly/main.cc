@@ -7,14 +7,19 @@
 namespace actool::run::fly {
 namespace {
 
-int runPod(const native::PodPlan& plan, const PodLayout& layout) {
-  FlyDriver driver(plan, layout);
+int runPod(const native::PodPlan& plan, const PodLayout& layout,
+           const native::Isolation& isolation) {
+  FlyDriver driver(plan, layout, isolation);
   return executor::runApps(plan, layout, driver);
 }
 
+std::optional<IsolatorState> verdict(const schema::Isolator& isolator, const native::AppPlan*) {
+  if (isolator.name.str() != "os/unix/sysctl") return std::nullopt;
+  return IsolatorState{"", "", IsolatorState::State::ignored, "the pod has the host's namespaces"};
+}
+
 int runEntry(const std::vector<std::string>& arguments) {
-  return executor::runEntry(arguments,
-                            {"os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"}, runPod);
+  return executor::runEntry(arguments, verdict, runPod);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "run/native/app.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
@@ -20,6 +21,7 @@
 #include <map>
 
 #include "core/base/error.h"
+#include "core/base/id_map.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
 #include "run/native/capabilities.h"
@@ -44,10 +46,21 @@ UniqueFd openTerminal(int dev, const Path& path) {
   return terminal;
 }
 
+// Throws what errno says. Of a user namespace that has no such ID, the kernel says EINVAL.
+[[noreturn]] void failForIds(std::string_view attempt, const Identity& identity) {
+  const int error = errno;
+  const SystemError cause(error, attempt);
+  if (error != EINVAL) throw SystemError(cause);
+  throw Error(fmt::format("user {} and group {} are not both among the pod's IDs", identity.uid,
+                          identity.gid),
+              "a pod that is not root's has those which /etc/subuid and /etc/subgid give its user, "
+              "by newuidmap and newgidmap (package uidmap); without them, 0 alone");
+}
+
 // An app that opens /dev/stdout opens what is there again: it has to be its own.
 void giveTo(const Identity& identity, int fd) {
   if (::fchown(fd, identity.shift + identity.uid, identity.shift + identity.gid) != 0)
-    throwErrno("giving the app its output");
+    failForIds("giving the app its output", identity);
 }
 
 // One that goes straight through, unless the pod has a terminal of its own: then each of the
@@ -116,14 +129,30 @@ std::map<std::string, std::string> executorVariables(const PodContext& context,
 
 constexpr std::uint64_t kSystemAdministration = std::uint64_t{1} << CAP_SYS_ADMIN;
 
+void setGroups(const AppPlan& app) {
+  const auto& wanted = app.app.supplementaryGids;
+  const std::vector<gid_t> groups(wanted.begin(), wanted.end());
+  if (::setgroups(groups.size(), groups.data()) == 0) return;
+  const SystemError cause(errno, "setting supplementary groups");
+  // In a user namespace that was made without help the kernel lets no process have others than the
+  // user has. None of them is one of the pod's IDs.
+  const bool denied = cause.errnum() == EPERM && inUserNamespace();
+  if (denied && groups.empty()) return;
+  if (!denied && cause.errnum() != EINVAL) throw SystemError(cause);
+  throw Error(
+      "the pod can't have the supplementary groups " + fmt::format("{}", fmt::join(groups, ",")),
+      "a pod that is not root's has those that /etc/subgid gives its user");
+}
+
 void limitPrivileges(const AppPlan& app, const Identity& identity) {
   // All that was done before needed the host's root; from here on the IDs are the pod's.
   if (identity.userNamespace >= 0 && ::setns(identity.userNamespace, CLONE_NEWUSER) != 0) {
     throwErrno("entering the pod's user namespace");
   }
-  std::vector<gid_t> groups(app.app.supplementaryGids.begin(), app.app.supplementaryGids.end());
-  if (::setgroups(groups.size(), groups.data()) != 0) throwErrno("setting supplementary groups");
-  if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) throwErrno("setting the group");
+  setGroups(app);
+  if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) {
+    failForIds("setting the group", identity);
+  }
   if (app.capabilities) limitBoundingSet(*app.capabilities);
   // The filter of system calls comes last, and to install it is privileged: the right to that is
   // kept until the program is executed, which leaves root what is in the bounding set, and
@@ -132,7 +161,9 @@ void limitPrivileges(const AppPlan& app, const Identity& identity) {
   if (privilegedLast && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
     throwErrno("keeping capabilities");
   }
-  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) throwErrno("setting the user");
+  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) {
+    failForIds("setting the user", identity);
+  }
   std::uint64_t keep = app.capabilities.value_or(kAllCapabilities);
   if (identity.uid != 0 && privilegedLast) keep = 0;
   limitOwnCapabilities(privilegedLast ? keep | kSystemAdministration : keep);
@@ -200,7 +231,7 @@ const std::string kOwnTerm = "xterm";
 void containAndRun(const PodContext& context, std::size_t index, const Channel& channel) {
   const AppPlan& app = context.plan.apps[index];
   const AppFiles& files = context.files[index];
-  const AppIsolation isolation = context.isolation.app(index);
+  const AppIsolation& isolation = context.isolation[index];
   const bool protect = !context.plan.options.disablePaths;
   joinCgroups(isolation);
   resetSignals();

@@ -27,10 +27,10 @@ struct PodContext {
   const PodPlan& plan;
   const PodLayout& layout;
   const SharedDevices& devices;
-  const Isolation& isolation;
-  std::vector<AppFiles>& files;  // by app
-  std::vector<Path> terminals;   // by app: its own pseudo-terminal, as below; or empty
-  std::string metadataUrl;       // or empty
+  std::vector<AppIsolation> isolation;  // by app
+  std::vector<AppFiles>& files;         // by app
+  std::vector<Path> terminals;          // by app: its own pseudo-terminal, as below; or empty
+  std::string metadataUrl;              // or empty
   Path terminal;     // the pod's pseudo-terminal, by its path in the supervisor's view; or empty
   std::string term;  // $TERM for the apps; may be empty
 };

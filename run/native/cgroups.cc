@@ -51,28 +51,49 @@ bool divides(const Path& cgroup, const std::string& controller) {
 
 PodCgroups::PodCgroups(std::vector<CgroupHierarchy> hierarchies, const Uuid& pod,
                        std::vector<std::string> apps)
-    : hierarchies_(std::move(hierarchies)), name_(podName(pod)), apps_(std::move(apps)) {}
+    : hierarchies_(std::move(hierarchies)),
+      uuid_(pod),
+      name_(podName(pod)),
+      apps_(std::move(apps)) {}
 
 const std::vector<std::string>& PodCgroups::devices() {
   if (!devices_) devices_ = blockDevices();
   return *devices_;
 }
 
+void PodCgroups::make(Path directory) {
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+    throwErrno("making the cgroup " + directory.string());
+  }
+  directories_.push_back(std::move(directory));
+}
+
 Path PodCgroups::makeBelow(const CgroupHierarchy& hierarchy, const Path& parent) {
-  const Path pod = parent / name_;
-  if (::mkdir(pod.c_str(), 0755) != 0 && errno != EEXIST) {
-    throwErrno("making the cgroup " + pod.string());
-  }
-  directories_.push_back(pod);
-  for (const std::string& app : apps_) {
-    const Path directory = pod / app;
-    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
-      throwErrno("making the cgroup " + directory.string());
-    }
-    directories_.push_back(directory);
-  }
+  Path pod = parent / name_;
+  make(pod);
+  for (const std::string& app : apps_)
+    make(pod / app);
   pods_.emplace(hierarchy.mountPoint, pod);
   return pod;
+}
+
+std::size_t PodCgroups::addApp(const std::string& name) {
+  const auto known = std::find(apps_.begin(), apps_.end(), name);
+  if (known != apps_.end()) return static_cast<std::size_t>(known - apps_.begin());
+  for (const auto& [mountPoint, pod] : pods_)
+    make(pod / name);
+  apps_.push_back(name);
+  return apps_.size() - 1;
+}
+
+void PodCgroups::removeApp(const std::string& name) {
+  std::erase(apps_, name);
+  const auto its =
+      std::stable_partition(directories_.begin(), directories_.end(), [&](const Path& directory) {
+        return directory.filename() != name || directory.parent_path().filename() != name_;
+      });
+  removeCgroups({its, directories_.end()}, uuid_);
+  directories_.erase(its, directories_.end());
 }
 
 const Path& PodCgroups::podDirectory(const CgroupHierarchy& hierarchy,

@@ -29,6 +29,12 @@ class PodCgroups {
   std::string apply(const schema::Isolators& isolators, const schema::Isolator& isolator,
                     std::optional<std::size_t> app);
 
+  // One app more, or again one of that name, whose number it returns. Throws SystemError.
+  std::size_t addApp(const std::string& name);
+  // Takes an app's cgroups away, which have no processes any more or only such as are just going.
+  // Other apps' numbers change.
+  void removeApp(const std::string& name);
+
   // The files to write "0" to for a process that is to be in the app's cgroups.
   std::vector<Path> joinFiles(std::size_t app) const;
   // All that were made, parents first.
@@ -37,9 +43,11 @@ class PodCgroups {
  private:
   const Path& podDirectory(const CgroupHierarchy& hierarchy, const std::string& controller);
   Path makeBelow(const CgroupHierarchy& hierarchy, const Path& parent);
+  void make(Path directory);
   const std::vector<std::string>& devices();
 
   std::vector<CgroupHierarchy> hierarchies_;
+  Uuid uuid_;
   std::string name_;
   std::vector<std::string> apps_;
   std::map<Path, Path> pods_;  // by mount point

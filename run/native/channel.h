@@ -20,6 +20,8 @@ enum class MessageKind : char {
   metadata = 'D',        // payload: the metadata service's URL; with its socket
   notify = 'N',          // payload: the app; with the socket it says its readiness to
   stream = 'I',          // from outside, before startApp: "0" to "2", with the app's end of it
+  joinCgroup = 'G',      // from outside, before startApp; payload: one of AppIsolation::joinFiles
+  oomScoreAdj = 'O',     // from outside, before startApp; payload: the number
   startApp = 'S',        // from outside; payload: the app
   stopApp = 'P',         // from outside; payload: the app
   mountNamespace = 'M',  // with an app's mount namespace, for its post-stop handler

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "core/base/error.h"
+#include "core/base/id_map.h"
 #include "run/native/kernel_files.h"
 #include "run/native/mounts.h"
 
@@ -62,13 +63,12 @@ SharedDevices::SharedDevices(const Path& stage1Rootfs, bool messageQueues, std::
   }
   constexpr unsigned kInert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   mountShared(shm(), "tmpfs", {{"mode", "1777"}}, kInert);
-  // Group 5 is "tty" in every distribution; terminals are its, and not readable by others.
-  mountShared(pts(), "devpts",
-              {{"newinstance", ""},
-               {"ptmxmode", "0666"},
-               {"mode", "0620"},
-               {"gid", std::to_string(firstId + 5)}},
-              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  MountParameters parameters{{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}};
+  // Group 5 is "tty" in every distribution; terminals are its, and not readable by others. A user
+  // namespace may not have it.
+  const gid_t terminals = firstId + 5;
+  if (IdMap::ofGroups().has(terminals)) parameters.emplace_back("gid", std::to_string(terminals));
+  mountShared(pts(), "devpts", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   if (messageQueues_) mountShared(mqueue(), "mqueue", {}, kInert);
 }
 

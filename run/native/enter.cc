@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <map>
@@ -34,6 +35,9 @@ namespace {
 
 constexpr std::size_t kMaxProcFile = 1 << 20;
 constexpr std::size_t kMaxPidText = 32;
+constexpr std::uint64_t kForkedOnly = 0x40;  // PF_FORKNOEXEC of linux/sched.h
+constexpr std::chrono::milliseconds kLookAgain{5};
+constexpr int kLooks = 2000;
 
 std::string readProc(const std::string& path) {
   const UniqueFd file = openFile(path, O_RDONLY);
@@ -70,7 +74,8 @@ std::map<std::string, std::string> podVariables(const PodLayout& layout) {
   return {{"AC_METADATA_URL", std::string(trim(*url))}};
 }
 
-// The app's process as a pidfd: that child of the supervisor which has the app's number inside.
+// The app's process as a pidfd: that child of the supervisor which has the app's number inside,
+// once it is the app.
 UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown) {
   const std::string dir = "/proc/" + std::to_string(supervisor);
   const std::string children = readProc(dir + "/task/" + std::to_string(supervisor) + "/children");
@@ -78,7 +83,9 @@ UniqueFd openAppProcess(pid_t supervisor, pid_t inner, const std::string& shown)
     const auto pid = parseUint(trim(word));
     if (!pid) continue;
     UniqueFd process = openProcess(static_cast<pid_t>(*pid));
-    if (process && innerPidOf(static_cast<pid_t>(*pid)) == inner) return process;
+    if (!process || innerPidOf(static_cast<pid_t>(*pid)) != inner) continue;
+    awaitProgram(process, static_cast<pid_t>(*pid));
+    return process;
   }
   throw NotFoundError(shown + " is not running");
 }
@@ -194,6 +201,31 @@ std::optional<pid_t> innerPidOf(pid_t pid) {
   const UniqueFd status = tryOpen("/proc/" + std::to_string(pid) + "/status", O_RDONLY);
   if (!status) return std::nullopt;
   return innerPid(readAll(status.get(), kMaxProcFile, "a process's status"));
+}
+
+bool hasNotExecuted(std::string_view stat) {
+  constexpr std::size_t kFlags = 6;  // counted from what follows the program's name
+  const std::size_t name = stat.rfind(')');
+  if (name == std::string_view::npos) return false;
+  const std::vector<std::string_view> fields = split(trim(stat.substr(name + 1)), ' ');
+  const auto flags = fields.size() > kFlags ? parseUint(fields[kFlags]) : std::nullopt;
+  return flags && (*flags & kForkedOnly) != 0;
+}
+
+void awaitProgram(const UniqueFd& process, pid_t pid) {
+  const std::string stat = "/proc/" + std::to_string(pid) + "/stat";
+  for (int look = 0; look < kLooks; ++look) {
+    pollfd end{process.get(), POLLIN, 0};
+    const UniqueFd file = tryOpen(stat, O_RDONLY);
+    const bool waits =
+        file && hasNotExecuted(readAll(file.get(), kMaxProcFile, "a process's state"));
+    const int wait = waits ? static_cast<int>(kLookAgain.count()) : 0;
+    const int ended = ::poll(&end, 1, wait);
+    if (ended < 0 && errno != EINTR) throwErrno("waiting for the app to begin");
+    if (ended > 0) throw NotFoundError("it is not running");
+    if (!waits) return;
+  }
+  throw Error("it has not begun", "its pre-start handler may still run; see actool logs");
 }
 
 int enterApp(const EnterOptions& options, const PodLayout& layout) {

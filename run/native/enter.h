@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/fd.h"
 #include "run/native/options.h"
 #include "run/native/plan.h"
 #include "run/pod_layout.h"
@@ -37,5 +38,13 @@ int runCommand(const AppPlan& app, const EnterOptions& options,
 std::optional<pid_t> innerPid(std::string_view status);
 // The same, of a process that runs now; nothing when it has ended.
 std::optional<pid_t> innerPidOf(pid_t pid);
+
+// Whether a process still is a copy of the one that forked it, which has executed nothing of its
+// own: the bit PF_FORKNOEXEC of the ninth field of /proc/PID/stat (proc(5)), whose text this is.
+bool hasNotExecuted(std::string_view stat);
+// Blocks until the process, whose pidfd this is too, has executed a program. Before that it is on
+// its way into the pod, and what it is in may still be the host's. NotFoundError when it ends
+// instead, Error when it takes too long.
+void awaitProgram(const UniqueFd& process, pid_t pid);
 
 }  // namespace actool::run::native

@@ -101,10 +101,24 @@ UniqueFd apiDirectory(int root, const char* name) {
   return place;
 }
 
+// Of this network namespace; the host's, as it is mounted, where that is not ours to mount one of.
+UniqueFd mountSys() {
+  constexpr unsigned kReadOnly = kInert | MOUNT_ATTR_RDONLY;
+  try {
+    return newMount("sysfs", {}, kReadOnly);
+  } catch (const SystemError& error) {
+    if (error.errnum() != EPERM) throw;
+  }
+  // With all that is mounted below: in a user namespace nothing may be taken off.
+  UniqueFd sys = cloneMount(AT_FDCWD, "/sys", true);
+  setMountAttributes(sys.get(), kReadOnly, 0, true);
+  return sys;
+}
+
 UniqueFd mountKernelFiles(int root, bool protect) {
   UniqueFd proc = newMount("proc", {}, kInert);
   attachMount(proc.get(), apiDirectory(root, "proc").get(), "/proc");
-  const UniqueFd sys = newMount("sysfs", {}, kInert | MOUNT_ATTR_RDONLY);
+  const UniqueFd sys = mountSys();
   attachMount(sys.get(), apiDirectory(root, "sys").get(), "/sys");
   if (!protect) return proc;
 

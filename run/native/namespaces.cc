@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/own_root.h"
 
 namespace actool::run::native {
 
@@ -28,8 +29,7 @@ pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd) {
   const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
   if (pid < 0) {
     if (errno == EPERM) {
-      throw Error("starting a process in new namespaces: not permitted",
-                  "pods need root's rights: run it as root");
+      throw Error("starting a process in new namespaces: not permitted", whyNoUserNamespace(EPERM));
     }
     throwErrno("starting a process in new namespaces");
   }

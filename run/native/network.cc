@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "run/networks.h"
 
 namespace actool::run::native {
 namespace {
@@ -19,8 +20,8 @@ namespace {
 constexpr const char* kOwnNamespace = "/proc/self/ns/net";
 constexpr std::size_t kMaxHelperOutput = 64 << 10;
 
-void enterNetwork(const UniqueFd& space) {
-  if (::setns(space.get(), CLONE_NEWNET) != 0) throwErrno("entering a network namespace");
+void enterNetwork(int space) {
+  if (::setns(space, CLONE_NEWNET) != 0) throwErrno("entering a network namespace");
 }
 
 void runHelper(const std::string& command, const Uuid& pod, const std::string& localConfig,
@@ -48,23 +49,29 @@ void runHelper(const std::string& command, const Uuid& pod, const std::string& l
 
 }  // namespace
 
-PodNetwork::PodNetwork(const RunOptions& options) : options_(options) {
+PodNetwork::PodNetwork(const RunOptions& options, const PodLayout& layout) : options_(options) {
   if (options.networks.empty()) return;
+  if (options.networks == kUserNetwork) {
+    user_.emplace(options, layout);
+    enterNetwork(user_->space());
+    return;
+  }
   host_ = openFile(kOwnNamespace, O_RDONLY);
   if (::unshare(CLONE_NEWNET) != 0) throwErrno("making a network namespace");
   own_ = openFile(kOwnNamespace, O_RDONLY);
-  enterNetwork(host_);
+  enterNetwork(host_.get());
   const std::string place =
       "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(own_.get());
   runHelper("join", options.uuid, options.localConfig,
             {"--networks=" + options.networks, "--netns=" + place});
-  enterNetwork(own_);
+  enterNetwork(own_.get());
 }
 
 void PodNetwork::leave() {
+  user_.reset();
   if (!contained()) return;
   try {
-    enterNetwork(host_);
+    enterNetwork(host_.get());
     const std::string place =
         "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(own_.get());
     runHelper("leave", options_.uuid, options_.localConfig, {"--netns=" + place});

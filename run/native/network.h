@@ -2,8 +2,11 @@
 // of another program (net/net_main.cc).
 #pragma once
 
+#include <optional>
+
 #include "core/base/fd.h"
 #include "run/native/options.h"
+#include "run/native/user_network.h"
 #include "run/pod_layout.h"
 
 namespace actool::run::native {
@@ -12,7 +15,7 @@ class PodNetwork {
  public:
   // When the options name networks: this process, which has to be single-threaded, is in the pod's
   // new network namespace afterwards. Throws what the helper said.
-  explicit PodNetwork(const RunOptions& options);
+  PodNetwork(const RunOptions& options, const PodLayout& layout);
 
   bool contained() const { return bool(own_); }
   // Undoes it once the pod has ended. A failure is a warning: gc tries again.
@@ -22,6 +25,7 @@ class PodNetwork {
   const RunOptions& options_;
   UniqueFd host_;
   UniqueFd own_;
+  std::optional<UserNetwork> user_;  // in place of the others
 };
 
 // For gc: undoes what a pod that was killed has left.

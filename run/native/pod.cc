@@ -22,6 +22,7 @@
 #include "core/base/strings.h"
 #include "core/schema/image_manifest.h"
 #include "run/native/channel.h"
+#include "run/native/idle.h"
 #include "run/native/isolation.h"
 #include "run/native/listen.h"
 #include "run/native/metadata.h"
@@ -43,10 +44,10 @@ class Outer {
   int run();
 
  private:
-  int runPrepared(const Isolation& isolation);
+  int runPrepared(Isolation& isolation);
   void openFiles();
-  void openRequests();
-  void startApp(const std::string& name);
+  void openRequests(Isolation& isolation);
+  void startApp(const std::string& name, Isolation& isolation);
   void markReady();
   void forgetApp(const std::string& name) const;
   void appBegun(const std::string& name, const std::string& pid);
@@ -104,7 +105,7 @@ int Outer::run() {
     if (network) network->leave();
   };
   try {
-    network.emplace(plan_.options);
+    network.emplace(plan_.options, layout_);
     const int code = runPrepared(isolation);
     undo();
     return code;
@@ -114,7 +115,7 @@ int Outer::run() {
   }
 }
 
-int Outer::runPrepared(const Isolation& isolation) {
+int Outer::runPrepared(Isolation& isolation) {
   openFiles();
   blockSignals();
   auto [ours, theirs] = Channel::makePair();
@@ -124,7 +125,7 @@ int Outer::runPrepared(const Isolation& isolation) {
   files_.clear();
   channel_ = std::move(ours);
   writePid();
-  openRequests();
+  openRequests(isolation);
 
   while (true) {
     std::vector<pollfd> fds = {
@@ -134,7 +135,7 @@ int Outer::runPrepared(const Isolation& isolation) {
     if (streams_) streams_->addTo(fds);
     if (requests_) requests_->addTo(fds);
     if (readiness_) readiness_->addTo(fds);
-    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throwErrno("waiting for the pod");
+    if (pollAndRest(fds, -1) < 0 && errno != EINTR) throwErrno("waiting for the pod");
     if (fds[2].revents != 0) takeMessages();
     if (fds[0].revents != 0) passSignalsOn();
     if (terminal_) terminal_->handle(fds);
@@ -179,13 +180,16 @@ void Outer::openFiles() {
   if (asked) readiness_.emplace(std::move(saying));
 }
 
-void Outer::openRequests() {
+void Outer::openRequests(Isolation& isolation) {
   if (!streams_) return;
   Requests::Actions actions;
   if (plan_.options.changing) {
-    actions.start = [this](const std::string& name) { startApp(name); };
+    actions.start = [this, &isolation](const std::string& name) { startApp(name, isolation); };
     actions.stop = [this](const std::string& name) { channel_->send(MessageKind::stopApp, name); };
-    actions.forget = [this](const std::string& name) { forgetApp(name); };
+    actions.forget = [this, &isolation](const std::string& name) {
+      isolation.forget(name);
+      forgetApp(name);
+    };
     if (::mkdir(layout_.pidsDir().c_str(), 0755) != 0 && errno != EEXIST) {
       throwErrno("making directory " + layout_.pidsDir().string());
     }
@@ -202,13 +206,19 @@ void Outer::markReady() {
   if (readiness_) readiness_->allBegun();
 }
 
-void Outer::startApp(const std::string& name) {
+void Outer::startApp(const std::string& name, Isolation& isolation) {
   const AppPlan app = loadAppPlan(name, plan_.options, layout_);
   removeTree(layout_.statusFile(app.name));
   if (metadata_) metadata_->restart();
   StdioFds ends = streams_->open(name, app.stdio);
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (ends[i]) channel_->send(MessageKind::stream, std::to_string(i), ends[i].get());
+  }
+  const AppIsolation own = isolation.add(plan_, app);
+  for (const Path& file : own.joinFiles)
+    channel_->send(MessageKind::joinCgroup, file.string());
+  if (own.oomScoreAdj) {
+    channel_->send(MessageKind::oomScoreAdj, std::to_string(*own.oomScoreAdj));
   }
   channel_->send(MessageKind::startApp, name);
 }
@@ -298,6 +308,8 @@ void Outer::take(Message message) {
       return;
     case MessageKind::mountNamespace:
     case MessageKind::stream:
+    case MessageKind::joinCgroup:
+    case MessageKind::oomScoreAdj:
     case MessageKind::startApp:
     case MessageKind::stopApp:
     case MessageKind::ready:

@@ -109,6 +109,22 @@ std::optional<FilterProgram> appFilter(const schema::Isolators& isolators,
   return standardFilter(capabilities);
 }
 
+std::optional<RequestedCalls> requestedCalls(const schema::Isolators& isolators) {
+  for (const bool retain : {true, false}) {
+    const std::string_view name = retain ? kRetainCalls : kRemoveCalls;
+    const schema::Isolator* isolator = isolators.find(name);
+    if (isolator == nullptr) continue;
+    return withContext(name, [&]() -> std::optional<RequestedCalls> {
+      const Request request = parseRequest(isolator->value);
+      if (request.names.contains(retain ? "@appc.io/all" : "@appc.io/empty")) return std::nullopt;
+      RequestedCalls found{retain, expand(request.names), request.errnum};
+      if (retain) found.calls.insert(std::begin(kLifeCycle), std::end(kLifeCycle));
+      return found;
+    });
+  }
+  return std::nullopt;
+}
+
 FilterProgram retainFilter(const std::set<std::string>& calls, int errnum) {
   FilterCompiler compiler(errnum == 0 ? killProcess() : failWith(errnum));
   for (const std::string& call : calls)

@@ -26,6 +26,15 @@ using FilterProgram = std::vector<sock_filter>;
 std::optional<FilterProgram> appFilter(const schema::Isolators& isolators,
                                        std::uint64_t capabilities);
 
+// What the isolators ask for, by names.
+struct RequestedCalls {
+  bool retain = false;          // only `calls` are allowed; else only they are refused
+  std::set<std::string> calls;  // those are among them without which no program can run
+  int errnum = 0;               // 0: a refused call kills
+};
+// Nothing when they ask for nothing, for no filter or for the default one. Throws as appFilter().
+std::optional<RequestedCalls> requestedCalls(const schema::Isolators& isolators);
+
 // Only `calls`, and those without which no program can be executed and ended, are allowed; others
 // kill the process with SIGSYS, or fail with `errnum` when that is not 0.
 FilterProgram retainFilter(const std::set<std::string>& calls, int errnum);

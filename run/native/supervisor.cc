@@ -26,6 +26,7 @@
 #include "core/base/strings.h"
 #include "run/native/app.h"
 #include "run/native/devices.h"
+#include "run/native/idle.h"
 #include "run/native/metadata.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
@@ -91,6 +92,7 @@ class Supervisor {
   const Channel& outer_;
   std::vector<AppState> apps_;
   StdioFds arrived_;  // for the app that is started next
+  AppIsolation arrivedIsolation_;
   UniqueFd signals_;
   int exitCode_ = 0;
   bool stopping_ = false;
@@ -169,7 +171,7 @@ int Supervisor::loop() {
       fds.push_back({apps_[i].channel->fd(), POLLIN, 0});
       owners.push_back(i);
     }
-    if (::poll(fds.data(), fds.size(), pollTimeout()) < 0 && errno != EINTR) {
+    if (pollAndRest(fds, pollTimeout()) < 0 && errno != EINTR) {
       throwErrno("waiting for the apps");
     }
     if (fds[1].revents != 0 && !handleOuter()) return 128 + SIGKILL;
@@ -188,6 +190,10 @@ bool Supervisor::handleOuter() {
     if (message->kind == MessageKind::stream) {
       const auto which = parseUint(message->payload);
       arrived_.at(which.value()) = std::move(message->fd);
+    } else if (message->kind == MessageKind::joinCgroup) {
+      arrivedIsolation_.joinFiles.emplace_back(message->payload);
+    } else if (message->kind == MessageKind::oomScoreAdj) {
+      arrivedIsolation_.oomScoreAdj = std::stoi(message->payload);
     } else if (message->kind == MessageKind::startApp) {
       startAdded(message->payload);
     } else if (message->kind == MessageKind::stopApp) {
@@ -206,6 +212,8 @@ std::optional<std::size_t> Supervisor::find(const std::string& name) const {
 
 // The manifest is read again: the app may be another one of the same name.
 void Supervisor::startAdded(const std::string& name) {
+  StdioFds stdio = std::exchange(arrived_, StdioFds());
+  AppIsolation isolation = std::exchange(arrivedIsolation_, AppIsolation());
   try {
     AppPlan app = loadAppPlan(name, plan_.options, context_.layout);
     std::optional<std::size_t> index = find(name);
@@ -214,18 +222,19 @@ void Supervisor::startAdded(const std::string& name) {
       index = apps_.size();
       plan_.apps.push_back(std::move(app));
       apps_.emplace_back();
+      context_.isolation.emplace_back();
       context_.files.emplace_back();
       context_.terminals.emplace_back();
     } else {
       plan_.apps[*index] = std::move(app);
     }
     apps_[*index].phase = AppPhase::gone;  // should it fail
-    context_.files[*index].stdio = std::exchange(arrived_, StdioFds());
+    context_.isolation[*index] = std::move(isolation);
+    context_.files[*index].stdio = std::move(stdio);
     makeTerminal(context_, outer_, *index);
     spawn(*index, -1);
     context_.files[*index] = AppFiles{};
   } catch (const Error& error) {
-    arrived_ = StdioFds();
     outer_.send(MessageKind::appFailed, name + " " + error.what());
   }
 }
@@ -396,8 +405,9 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
   const SharedDevices devices(layout.stage1Rootfs(), !plan.options.hostIpc,
                               plan.options.users ? plan.options.users->first : 0);
   const char* term = ::getenv("TERM");
-  PodContext context{plan, layout, devices, isolation, files, std::vector<Path>(plan.apps.size()),
-                     {},   {},     {}};
+  PodContext context{
+      plan, layout, devices, isolation.apps(), files, std::vector<Path>(plan.apps.size()),
+      {},   {},     {}};
   if (!plan.options.metadataToken.empty()) {
     const MetadataSocket metadata = makeMetadataSocket(plan.options.metadataToken);
     context.metadataUrl = metadata.url;

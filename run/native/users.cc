@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <functional>
-#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/fd.h"
@@ -17,28 +15,6 @@ namespace {
 
 // Large sites have some thousand users of 60 bytes.
 constexpr std::size_t kMaxDatabase = 16 << 20;
-// The kernel's "no such ID".
-constexpr std::uint64_t kNoId = 0xffffffff;
-
-std::optional<std::uint32_t> parseId(std::string_view text) {
-  const auto number = parseUint(text);
-  if (!number || *number >= kNoId) return std::nullopt;
-  return static_cast<std::uint32_t>(*number);
-}
-
-std::optional<PasswdEntry> findEntry(std::string_view passwd,
-                                     const std::function<bool(const PasswdEntry&)>& wanted) {
-  for (const std::string_view line : split(passwd, '\n')) {
-    const std::vector<std::string_view> fields = split(line, ':');
-    if (fields.size() < 7 || fields[0].empty()) continue;
-    const auto uid = parseId(fields[2]);
-    const auto gid = parseId(fields[3]);
-    if (!uid || !gid) continue;
-    PasswdEntry entry{std::string(fields[0]), *uid, *gid, std::string(fields[5])};
-    if (wanted(entry)) return entry;
-  }
-  return std::nullopt;
-}
 
 std::string readDatabase(int root, const char* path) {
   // A FIFO must not stop us and a device must not be touched: the root is mounted nodev, and
@@ -64,23 +40,6 @@ struct stat ownerOf(int root, std::string_view path, std::string_view what) {
 
 }  // namespace
 
-std::optional<PasswdEntry> findUser(std::string_view passwd, std::string_view name) {
-  return findEntry(passwd, [&](const PasswdEntry& entry) { return entry.name == name; });
-}
-
-std::optional<PasswdEntry> findUser(std::string_view passwd, uid_t uid) {
-  return findEntry(passwd, [&](const PasswdEntry& entry) { return entry.uid == uid; });
-}
-
-std::optional<gid_t> findGroup(std::string_view group, std::string_view name) {
-  for (const std::string_view line : split(group, '\n')) {
-    const std::vector<std::string_view> fields = split(line, ':');
-    if (fields.size() < 3 || fields[0] != name || name.empty()) continue;
-    if (const auto gid = parseId(fields[2])) return *gid;
-  }
-  return std::nullopt;
-}
-
 Identity resolveIdentity(int root, std::string_view user, std::string_view group,
                          std::uint32_t shift) {
   Identity identity;
@@ -90,7 +49,7 @@ Identity resolveIdentity(int root, std::string_view user, std::string_view group
     identity.uid = ownerOf(root, user, "user").st_uid - shift;
   } else if (const auto entry = findUser(passwd, user)) {
     identity.uid = entry->uid;
-  } else if (const auto uid = parseId(user)) {
+  } else if (const auto uid = parseAccountId(user)) {
     identity.uid = *uid;
   } else {
     throw Error("user \"" + printable(user) + "\" is not in the image's /etc/passwd",
@@ -105,7 +64,7 @@ Identity resolveIdentity(int root, std::string_view user, std::string_view group
     identity.gid = ownerOf(root, group, "group").st_gid - shift;
   } else if (const auto named = findGroup(readDatabase(root, "/etc/group"), group)) {
     identity.gid = *named;
-  } else if (const auto gid = parseId(group)) {
+  } else if (const auto gid = parseAccountId(group)) {
     identity.gid = *gid;
   } else {
     throw Error("group \"" + printable(group) + "\" is not in the image's /etc/group",

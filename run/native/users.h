@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/accounts.h"
+
 namespace actool::run::native {
 
 struct Identity {
@@ -20,19 +22,6 @@ struct Identity {
   std::string name;
   std::string home;
 };
-
-struct PasswdEntry {
-  std::string name;
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::string home;
-};
-
-// The first entry of passwd(5) text with that name; malformed lines are passed over, as libc does.
-std::optional<PasswdEntry> findUser(std::string_view passwd, std::string_view name);
-std::optional<PasswdEntry> findUser(std::string_view passwd, uid_t uid);
-// The ID of the first entry of group(5) text with that name.
-std::optional<gid_t> findGroup(std::string_view group, std::string_view name);
 
 // `user` and `group` are names in the image's /etc/passwd and /etc/group, numbers, or absolute
 // paths in the image whose owner and group are meant. `root` is the image's root directory: nothing

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/base/id_map.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/native/mounts.h"
@@ -100,10 +101,20 @@ Prepared prepare(int root, const MountPlan& plan, const std::string& app) {
   return prepared;
 }
 
+UniqueFd bindSource(int source, bool recursive) {
+  try {
+    return cloneMount(source, "", recursive);
+  } catch (const SystemError& error) {
+    if (recursive || error.errnum() != EINVAL || !inUserNamespace()) throw;
+    throw Error("the kernel does not let a user namespace leave out what is mounted below it",
+                "have it recursive, or name a directory with no mounts below");
+  }
+}
+
 void attach(const Prepared& prepared, const MountPlan& plan, const std::string& app, bool protect,
             int userNamespace) {
   const bool recursive = plan.recursive && S_ISDIR(prepared.mode);
-  const UniqueFd mount = cloneMount(prepared.source.get(), "", recursive);
+  const UniqueFd mount = bindSource(prepared.source.get(), recursive);
   std::uint64_t attributes = plan.readOnly ? MOUNT_ATTR_RDONLY : 0U;
   const bool device = S_ISCHR(prepared.mode) || S_ISBLK(prepared.mode);
   if (protect && !device) attributes |= MOUNT_ATTR_NODEV;

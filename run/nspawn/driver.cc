@@ -70,8 +70,13 @@ void passLifeLine(int fd) {
 }  // namespace
 
 NspawnDriver::NspawnDriver(const native::PodPlan& plan, const PodLayout& layout,
+                           const native::Isolation& isolation,
                            const std::vector<std::string>& arguments)
-    : plan_(plan), layout_(layout), arguments_(arguments), lifeLine_(makePipe()) {
+    : plan_(plan),
+      layout_(layout),
+      isolation_(isolation),
+      arguments_(arguments),
+      lifeLine_(makePipe()) {
   if (::access(kNspawn, X_OK) != 0) {
     throw NotFoundError(std::string("there is no ") + kNspawn,
                         "install systemd-nspawn (Debian: systemd-container)");
@@ -126,6 +131,8 @@ pid_t NspawnDriver::start(const AppPlan& app, AppStep step, const std::vector<st
 
   return executor::startChild(0, [&] {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throwErrno("binding nspawn to the pod");
+    // The machine's processes stay where it is started from.
+    executor::applyIsolation(isolation_.apps()[static_cast<std::size_t>(&app - plan_.apps.data())]);
     if (!input) {
       const UniqueFd null = openFile("/dev/null", O_RDONLY | O_NOCTTY);
       if (::dup2(null.get(), STDIN_FILENO) < 0) throwErrno("closing standard input");
@@ -159,6 +166,7 @@ int enterEntry(const std::vector<std::string>& arguments) {
     const pid_t first = childNumbered(executor::appPid(layout, app.name), 1);
     const UniqueFd process = first != 0 ? native::openProcess(first) : UniqueFd();
     if (!process || native::innerPidOf(first) != 1) throw NotFoundError("it is not running");
+    native::awaitProgram(process, first);
     constexpr int kNamespaces =
         CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     if (::setns(process.get(), kNamespaces) != 0) throwErrno("entering its namespaces");

@@ -8,6 +8,7 @@
 #include "core/base/fd.h"
 #include "run/executor/app_driver.h"
 #include "run/executor/holder.h"
+#include "run/native/isolation.h"
 
 namespace actool::run::nspawn {
 
@@ -19,7 +20,7 @@ class NspawnDriver : public executor::AppDriver {
   // `arguments` are those of the run entry point. None is owned; all have to outlive this object.
   // NotFoundError when there is no systemd-nspawn.
   NspawnDriver(const native::PodPlan& plan, const PodLayout& layout,
-               const std::vector<std::string>& arguments);
+               const native::Isolation& isolation, const std::vector<std::string>& arguments);
 
   pid_t start(const native::AppPlan& app, executor::AppStep step,
               const std::vector<std::string>& argv) override;
@@ -32,6 +33,7 @@ class NspawnDriver : public executor::AppDriver {
 
   const native::PodPlan& plan_;
   const PodLayout& layout_;
+  const native::Isolation& isolation_;
   const std::vector<std::string>& arguments_;
   Pipe lifeLine_;  // machines end when it closes: systemd-nspawn alone leaves them running
   Path program_;

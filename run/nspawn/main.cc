@@ -7,11 +7,17 @@
 namespace actool::run::nspawn {
 namespace {
 
+std::optional<IsolatorState> verdict(const schema::Isolator& isolator, const native::AppPlan*) {
+  if (isolator.name.str() != "os/unix/sysctl") return std::nullopt;
+  return IsolatorState{"", "", IsolatorState::State::ignored,
+                       "each machine has its own namespaces"};
+}
+
 int runEntry(const std::vector<std::string>& arguments) {
-  return executor::runEntry(arguments,
-                            {"os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"},
-                            [&](const native::PodPlan& plan, const PodLayout& layout) {
-                              NspawnDriver driver(plan, layout, arguments);
+  return executor::runEntry(arguments, verdict,
+                            [&](const native::PodPlan& plan, const PodLayout& layout,
+                                const native::Isolation& isolation) {
+                              NspawnDriver driver(plan, layout, isolation, arguments);
                               return executor::runApps(plan, layout, driver);
                             });
 }

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "run/native/capabilities.h"
 #include "run/native/kernel_files.h"
+#include "run/oci/limits.h"
 
 namespace actool::run::oci {
 namespace {
@@ -28,17 +29,21 @@ Json capabilities(const ContainerSpec& spec) {
 
 Json process(const ContainerSpec& spec) {
   const schema::App& app = spec.app.app;
-  return {{"terminal", spec.terminal},
-          {"user",
-           {{"uid", spec.identity.uid},
-            {"gid", spec.identity.gid},
-            {"umask", 022},
-            {"additionalGids", app.supplementaryGids}}},
-          {"args", list(spec.argv)},
-          {"env", list(spec.environment)},
-          {"cwd", app.workingDirectory.empty() ? "/" : app.workingDirectory},
-          {"capabilities", capabilities(spec)},
-          {"noNewPrivileges", spec.app.noNewPrivileges}};
+  Json made{{"terminal", spec.terminal},
+            {"user",
+             {{"uid", spec.identity.uid},
+              {"gid", spec.identity.gid},
+              {"umask", 022},
+              {"additionalGids", app.supplementaryGids}}},
+            {"args", list(spec.argv)},
+            {"env", list(spec.environment)},
+            {"cwd", app.workingDirectory.empty() ? "/" : app.workingDirectory},
+            {"capabilities", capabilities(spec)},
+            {"noNewPrivileges", spec.app.noNewPrivileges}};
+  if (const schema::Isolator* score = app.isolators.find("os/linux/oom-score-adj")) {
+    made["oomScoreAdj"] = score->value;
+  }
+  return made;
 }
 
 Json mount(const char* target, const char* type, const char* source,
@@ -106,10 +111,16 @@ Json devices(const ContainerSpec& spec) {
 }
 
 Json linuxPart(const ContainerSpec& spec) {
+  Json resources = containerLimits(spec.app.app.isolators).resources;
+  resources["devices"] = devices(spec);
   Json part{{"namespaces", namespaces(spec)},
             {"rootfsPropagation", "private"},
             {"cgroupsPath", "/" + spec.cgroup},
-            {"resources", {{"devices", devices(spec)}}}};
+            {"resources", resources}};
+  if (!spec.pod.options.disableSeccomp) {
+    Json seccomp = containerSeccomp(spec.app.app.isolators);
+    if (!seccomp.is_null()) part["seccomp"] = std::move(seccomp);
+  }
   if (spec.pod.options.disablePaths) return part;
   part["maskedPaths"] = native::hiddenKernelFiles();
   part["readonlyPaths"] = native::readOnlyKernelFiles();

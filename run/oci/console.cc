@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/fd_message.h"
 
 namespace actool::run::oci {
 
@@ -38,24 +39,9 @@ UniqueFd ConsoleSocket::receive() const {
   if (!connection) throwErrno("waiting for the container's terminal");
   // The message's text names the terminal; only the descriptor matters.
   std::array<char, 4096> text{};
-  iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  if (::recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC) < 0) {
-    throwErrno("receiving the container's terminal");
-  }
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-      header->cmsg_len != CMSG_LEN(sizeof(int))) {
-    throw Error("the runtime handed out no terminal");
-  }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return UniqueFd(fd);
+  auto message = receiveMessage(connection.get(), text, "the container's terminal");
+  if (!message || !message->fd) throw Error("the runtime handed out no terminal");
+  return std::move(message->fd);
 }
 
 }  // namespace actool::run::oci

@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "core/base/json.h"
+#include "run/executor/app_pid.h"
 #include "run/executor/pod_entry.h"
 #include "run/native/options.h"
 #include "run/native/stop.h"
@@ -31,6 +32,7 @@ int enterEntry(const std::vector<std::string>& arguments) {
   const PodLayout layout(here);
   const native::AppPlan app = executor::runningApp(options, layout);
   return withContext(app.shown(), [&]() -> int {
+    executor::appPid(layout, app.name);  // throws before there is a container, and after it
     const Runtime runtime = Runtime::ofPod(layout);
     std::vector<std::string> words{"exec"};
     if (::isatty(STDIN_FILENO) == 1) words.emplace_back("--tty");

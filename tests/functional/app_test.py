@@ -4,6 +4,7 @@ import json
 import time
 
 import harness
+import isolator_test
 from run_test import PodCase
 
 
@@ -141,6 +142,35 @@ class App(AppCase):
         self.assertEqual(self.ok(self.lab.actool("logs", "--app=logger", uuid)).out, "written\n")
         self.ok(self.app("start", uuid, "--app=reader"))
         self.assertEqual(self.ok(self.lab.actool("attach", "--app=reader", "--mode=list", uuid)).out, "stdout\n")
+
+    def test_isolators_of_added_apps(self):
+        process, uuid = self.sandbox()
+        reported = lambda: {(one["app"], one["name"]): one["state"] for one in json.loads(
+            self.ok(self.lab.actool("status", "--format=json", uuid)).out).get("isolators", [])}
+        cgroup = isolator_test.cgroup_of("memory") / f"actool-{uuid}"
+        self.add(uuid, "one", "cat /proc/self/oom_score_adj; sleep 100", "--oom-score-adj=300", "--memory=64Mi")
+        self.add(uuid, "two", "exec tail -c 150000000 /dev/zero", "--memory=32M")
+        self.assertEqual(reported(), {})
+        self.ok(self.app("start", uuid, "--app=one"))
+        harness.wait_for(lambda: self.lab.actool("logs", "--app=one", uuid).out == "300\n", "the app's score")
+        self.assertEqual((cgroup / "one/memory.limit_in_bytes").read_text(), f"{64 << 20}\n")
+        self.assertNotEqual((cgroup / "one/cgroup.procs").read_text(), "")
+        self.ok(self.app("start", uuid, "--app=two"))
+        harness.wait_for(lambda: self.states(uuid)["two"] == "exited", "the second's end")
+        self.assertEqual(self.app_status(uuid, "two")["exit_code"], "137")
+        self.assertEqual(self.states(uuid)["one"], "running")
+        of_one = {("one", "os/linux/oom-score-adj"): "applied", ("one", "resource/memory"): "applied"}
+        self.assertEqual(reported(), {**of_one, ("two", "resource/memory"): "applied"})
+        self.ok(self.app("rm", uuid, "--app=two"))
+        self.assertEqual(reported(), of_one)
+        self.assertEqual([path.name for path in cgroup.iterdir() if path.is_dir()], ["one"])
+        # One of the same name later is another one.
+        self.add(uuid, "two", "sleep 100")
+        self.ok(self.app("start", uuid, "--app=two"))
+        self.assertEqual(reported(), of_one)
+        self.ok(self.lab.actool("stop", uuid))
+        process.wait(30 * harness.SLOW)
+        self.assertFalse(cgroup.exists())
 
     def test_many_at_once(self):
         process, uuid = self.sandbox()

@@ -3,6 +3,7 @@
 What an executor cannot do is a word in its `cannot`; docs/executors.md has the same table.
 """
 
+import json
 import os
 import re
 import signal
@@ -66,6 +67,28 @@ class Executor:
         isolators = [{"name": "os/linux/no-new-privileges", "value": True}]
         result = self.ok(self.run_app("grep NoNewPrivs /proc/self/status", members={"isolators": isolators}))
         self.assertEqual(result.out.split(), ["NoNewPrivs:", "1"])
+
+    def test_system_calls_that_the_isolator_refuses(self):
+        isolators = [{"name": "os/linux/seccomp-remove-set", "value": {"set": ["mkdir", "mkdirat"], "errno": "EXDEV"}}]
+        result = self.ok(self.run_app("mkdir /tmp/x 2>&1 || true", members={"isolators": isolators}))
+        self.assertIn("Invalid cross-device link", result.out)
+
+    def test_oom_score_adj(self):
+        isolators = [{"name": "os/linux/oom-score-adj", "value": 300}]
+        result = self.ok(self.run_app("cat /proc/self/oom_score_adj", members={"isolators": isolators}))
+        self.assertEqual(result.out, "300\n")
+
+    def test_limits_hold_and_are_reported(self):
+        isolators = [{"name": "resource/memory", "value": {"limit": "32M"}},
+                     {"name": "resource/cpu", "value": {"limit": "500m"}}]
+        result = self.run_app("/bin/busybox tail /dev/zero; exit $?", members={"isolators": isolators})
+        self.assertEqual(result.code, 137, result)
+        self.assertEqual(result.err.count("isolators that are not applied"), 0, result)
+        report = json.loads((self.dir / "stage1/rootfs/rkt/isolators").read_text())["isolators"]
+        self.assertEqual([(one["app"], one["name"], one["state"]) for one in report],
+                         [("a", "resource/memory", "applied"), ("a", "resource/cpu", "applied")])
+        self.assertEqual(subprocess.run(["find", "/sys/fs/cgroup", "-name", f"actool-{self.uuid}*"],
+                                        stdout=subprocess.PIPE).stdout, b"")
 
     def test_kernel_file_systems_and_devices(self):
         self.ok(self.run_app("test -e /proc/self/status && test -d /sys/class && echo x >/dev/null && "
@@ -176,6 +199,7 @@ class Executor:
         self.ok(self.entry("stop", "--force", self.uuid))
         self.finish(process)
         harness.wait_for(lambda: not self.running(f"sleep\0{mark}"), "the app's child to be gone")
+        self.ok(self.entry("gc", self.uuid))
 
     def running(self, command):
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -207,6 +231,25 @@ class Executor:
                              "id -u; test -x /bin/busybox; ls -d /opt 2>/dev/null; exit 6")
         self.assertEqual((entered.code, entered.out), (6, "1000\n"), entered)
         self.refused(self.entry("enter", f"--pid={self.pid()}", "--appname=other", "--", "sh"), 252, "no app")
+        self.ok(self.entry("stop", self.uuid))
+        self.finish(process)
+
+    def test_entering_an_app_on_its_way(self):
+        """The host's files can't be reached by coming early: whoever enters then finds the app, or is refused."""
+        before = [{"name": "pre-start", "exec": ["/bin/sh", "-c", "sleep 0.5; echo >/prepared"]}]
+        self.pod(self.app("echo up; trap 'exit 0' TERM; while :; do sleep 0.05; done", members={"eventHandlers": before}))
+        process = self.start()
+        supervisor = self.pid()
+        inside = 0
+        while inside < 2:
+            entered = self.entry("enter", f"--pid={supervisor}", "--appname=a", "--", "/bin/sh", "-c",
+                                 "test -x /bin/busybox && test ! -e /opt && echo $AC_APP_NAME; ls /prepared")
+            inside += entered.code == 0
+            if entered.code:
+                self.refused(entered, 252, "not running")
+            else:
+                self.assertEqual(entered.out, "a\n/prepared\n")
+            self.assertIsNone(process.poll(), entered)
         self.ok(self.entry("stop", self.uuid))
         self.finish(process)
 
@@ -254,7 +297,10 @@ class Vm(Executor, vm_pods.Images):
     # Each boot takes seconds: tests that only look at the output of an app are run as apps of one pod.
     TOGETHER = ("test_user_group_and_working_directory", "test_another_user_has_no_capabilities",
                 "test_capabilities_are_those_of_the_isolator", "test_no_new_privileges",
+                "test_system_calls_that_the_isolator_refuses", "test_oom_score_adj",
                 "test_kernel_file_systems_and_devices", "test_read_only_root", "test_own_network_namespace")
+
+    test_limits_hold_and_are_reported = None  # those of native, in the guest (vm_test.py)
 
     def test_several_in_one_pod(self):
         apps = []
@@ -293,8 +339,9 @@ class Oci(native_test.NativeCase):
 
 
 # What differs in a guest is timing, and a sanitizer's build in an emulated one has too much of it.
+# What nspawn starts inside the app's root is static, which a sanitizer's build can't be.
 if harness.SLOW != 1:
-    del Vm
+    del Vm, Nspawn
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ class Install(TestCase):
     def setUp(self):
         super().setUp()
         self.prefix = self.lab.work / "prefix"
-        subprocess.run(["cmake", "--install", str(harness.BIN.parent), "--prefix", str(self.prefix)],
+        subprocess.run(["cmake", "--install", str(harness.BUILD), "--prefix", str(self.prefix)],
                        check=True, stdout=subprocess.DEVNULL)
 
     def run_installed(self, *words):

@@ -124,7 +124,7 @@ class Metadata(MetadataCase):
         # It ends with the pod.
         process.kill()
         process.wait(20)
-        harness.wait_for(lambda: not os.path.exists(f"/proc/{services[0]}"), "the service's end")
+        harness.wait_for(lambda: harness.ended(services[0]), "the service's end")
 
     @staticmethod
     def cmdline(pid):

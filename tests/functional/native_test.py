@@ -285,6 +285,31 @@ class Containment(NativeCase):
         self.assertIn("UP", result.out)
         self.assertIn("127.0.0.1/8", result.out)
 
+    def test_little_memory_is_kept_while_it_runs(self):
+        self.pod(self.app("exec sleep 100"))
+        process = self.start()
+        supervisor = None
+        for _ in range(100):
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            supervisor = children[0] if children else None
+            if supervisor and pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+                break
+            time.sleep(0.05 * harness.SLOW)
+        # It rests after a second.
+        limit, deadline = 2048, time.monotonic() + 10 * harness.SLOW
+        if harness.SLOW != 1:
+            limit = 1 << 20  # a sanitizer's build keeps what it keeps
+        while (kept := sum(self.kept_kib(pid) for pid in (process.pid, supervisor))) >= limit:
+            self.assertLess(time.monotonic(), deadline, f"{kept} KiB")
+            time.sleep(0.1)
+        process.terminate()
+        self.assertEqual(self.finish(process).code, 143)
+
+    @staticmethod
+    def kept_kib(pid):
+        """A process's part of the memory it has mapped."""
+        return int(re.search(r"^Pss: +(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M).group(1))
+
     def test_host_name(self):
         self.pod(self.app("hostname"))
         self.assertEqual(self.ok(self.run_pod()).out, f"rkt-{self.uuid}\n")

@@ -58,6 +58,8 @@ class NetCase(native_test.NativeCase):
 
     @classmethod
     def tearDownClass(cls):
+        # The kernel takes a namespace away later, and with it the other end, which is in the way until then.
+        subprocess.run(["ip", "link", "del", "up0"], check=False)
         subprocess.run(["ip", "netns", "del", "outside"], check=False)
         super().tearDownClass()
         for place in ("/run", "/var/lib/cni"):

@@ -220,7 +220,7 @@ class Shown(PodCase):
         self.assertEqual(json.loads(flat), json.loads(pretty))
 
     def test_waiting(self):
-        process, uuid = self.start(self.id, "--exec=/bin/sleep", "--", "1")
+        process, uuid = self.start(self.id, "--exec=/bin/sleep", "--", str(round(3 * harness.SLOW)))
         self.refused(self.lab.actool("status", "--wait=50ms", uuid), 254, "did not end in time")
         self.assertEqual(self.status(uuid, "--wait-ready")["state"], "running")
         self.assertEqual(self.status(uuid, "--wait=false")["state"], "running")

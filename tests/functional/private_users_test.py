@@ -88,6 +88,43 @@ class PrivateUsers(PodCase):
     def test_handlers_and_logs(self):
         self.ok(self.shell("echo to the log; echo x >/dev/stderr", app=["--stdout=log", "--stderr=log"]))
 
+    def test_apps_that_are_added(self):
+        file = self.lab.work / "sandbox-uuid"
+        process = self.lab.popen("app", "sandbox", "--private-users", f"--uuid-file-save={file}")
+        self.addCleanup(self.reap, process)
+        harness.wait_for(lambda: file.exists() and file.read_text().strip(), "the pod's UUID")
+        uuid = file.read_text().strip()
+        harness.wait_for(lambda: (self.pod_dir(uuid) / "control").exists(), "the pod to take requests")
+        first, _ = self.range(uuid)
+        script = "cat /proc/self/uid_map; stat -c '%u' / /bin/busybox; echo x >/made; stat -c %u /made; exec sleep 1000"
+        self.ok(self.lab.actool("app", "add", uuid, self.id, "--name=one", *SH, script))
+        self.ok(self.lab.actool("app", "start", "--app=one", uuid))
+        expected = ["0", str(first), "65536", "0", "0", "0"]
+        harness.wait_for(lambda: self.lab.actool("logs", uuid).out.split() == expected, "the app's log",
+                         lambda: self.lab.actool("logs", uuid).out)
+        self.assertEqual(self.ok(self.lab.actool("app", "exec", "--app=one", uuid, "/bin/cat", "/proc/self/uid_map")).out.split(),
+                         expected[:3])
+        self.ok(self.lab.actool("app", "stop", "--app=one", uuid))
+        self.ok(self.lab.actool("app", "rm", "--app=one", uuid))
+        self.ok(self.lab.actool("stop", uuid))
+        process.wait(20)
+        self.collect()
+
+    def test_a_network(self):
+        """A network of CNI plugins is the host's to set up; the pod's root has no rights over it."""
+        if not pathlib.Path("/usr/lib/cni/ptp").exists():
+            harness.skip("no CNI plugins in /usr/lib/cni")
+        for place in ("/var/lib/cni", "/run"):
+            os.makedirs(place, exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+            self.addCleanup(subprocess.run, ["umount", "-l", place], check=True)
+        result = self.ok(self.lab.actool("run", *self.STAGE1, "--net=default", self.id, *SH,
+                                         "ip -4 addr show eth0; ip link set eth0 down 2>/dev/null || echo kept; cat /proc/self/uid_map"))
+        self.assertRegex(result.out, r"inet 172\.16\.28\.\d+/24")
+        self.assertIn("kept\n", result.out)
+        self.assertRegex(result.out, r"\b65536\n")
+        self.collect()
+
     def test_subordinate_ids_that_are_given(self):
         for name in ("subuid", "subgid"):
             file = self.lab.work / name

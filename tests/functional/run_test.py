@@ -253,6 +253,15 @@ class Seam(PodCase):
         self.assertEqual(self.ok(self.run_pod(f"--pod-manifest={own}")).out, "ran\n")
         self.refused(self.run_pod(f"--pod-manifest={own}", self.id), 254, "exclude each other")
 
+    def test_a_volume_and_its_mount_in_one_option(self):
+        source = self.lab.work / "mounted"
+        source.mkdir()
+        (source / "file").write_text("inside\n")
+        volume = f"--mnt-volume=name=v,kind=host,source={source},target=/data"
+        result = self.lab.actool("run", "--stage1-name=native", self.id, volume,
+                                 "--exec=/bin/sh", "--", "-c", "cat /data/file")
+        self.assertEqual(self.ok(result).out, "inside\n")
+
     def test_mount_points_without_volumes_get_empty_ones(self):
         app = {**self.APP, "mountPoints": [{"name": "data", "path": "/data"}]}
         image = self.ingest("example.com/points", app=app)

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/strings.h"
+#include "run/mounts.h"
+#include "run/user_namespace.h"
 #include "tests/support/errors.h"
 
 namespace actool::run {
@@ -67,6 +70,18 @@ class ErofsMount : public testing::Test {
     return found;
   }
 
+  // A mount namespace for what a test attaches; this process comes back from it.
+  class MountNamespace {
+   public:
+    MountNamespace() : before_(openFile("/proc/self/ns/mnt", O_RDONLY)) { enterMountNamespace(); }
+    ~MountNamespace() { EXPECT_EQ(::setns(before_.get(), CLONE_NEWNS), 0); }
+    MountNamespace(const MountNamespace&) = delete;
+    MountNamespace& operator=(const MountNamespace&) = delete;
+
+   private:
+    UniqueFd before_;
+  };
+
   const TempDir dir_{"/var/tmp"};  // a tmpfs /tmp is another test's
   const std::string text_ = std::string(10'000, 'x') + "end";
   cas::MountableImage image_;
@@ -93,6 +108,36 @@ TEST_F(ErofsMount, LoopDevicesGoWithTheMount) {
   for (int i = 0; i < 200 && !loops().empty(); ++i)
     ::usleep(10'000);
   EXPECT_TRUE(loops().empty());
+}
+
+TEST_F(ErofsMount, AppsOfAPodShareTheirImagesMount) {
+  const MountNamespace own;
+  ImageMount mount(mountErofs(openErofsFiles(image_), ErofsWay::files));
+  std::vector<struct stat> seen;
+  for (const char* app : {"a", "b", "c"}) {
+    const Path target = dir_.path() / app;
+    makeDirs(target);
+    mount.attach(target);
+    EXPECT_EQ(readFile(target / "text", 1 << 20), text_);
+    ASSERT_EQ(::stat((target / "text").c_str(), &seen.emplace_back()), 0);
+  }
+  EXPECT_EQ(seen[1].st_dev, seen[0].st_dev);
+  EXPECT_EQ(seen[2].st_dev, seen[0].st_dev);
+}
+
+TEST_F(ErofsMount, OwnersAreMappedOnceForAllApps) {
+  const MountNamespace own;
+  ImageMount mount(mountErofs(openErofsFiles(image_), ErofsWay::files));
+  const UniqueFd users = makeUserNamespace({700'000, 65'536});
+  for (const char* app : {"a", "b"}) {
+    const Path target = dir_.path() / app;
+    makeDirs(target);
+    ASSERT_TRUE(mount.mapOwners(users.get()));
+    mount.attach(target);
+    struct stat info {};
+    ASSERT_EQ(::stat((target / "text").c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 700'000U);
+  }
 }
 
 TEST_F(ErofsMount, WhatWasOpenedIsMounted) {

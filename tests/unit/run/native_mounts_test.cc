@@ -101,5 +101,14 @@ TEST(InnerPid, IsTheLastOfSeveral) {
   EXPECT_EQ(innerPid("Name:\tsh\n"), std::nullopt);
 }
 
+TEST(HasNotExecuted, IsABitOfTheNinthField) {
+  EXPECT_TRUE(hasNotExecuted("7 (actool) S 1 7 7 0 -1 4194368 82 0\n"));
+  EXPECT_FALSE(hasNotExecuted("7 (sh) S 1 7 7 0 -1 4194304 82 0\n"));
+  // A program's name may look like fields.
+  EXPECT_TRUE(hasNotExecuted("7 (a) S 1 1 1 0 -1 0) S 1 7 7 0 -1 64 82 0\n"));
+  EXPECT_FALSE(hasNotExecuted("7 (a b) Z 1"));
+  EXPECT_FALSE(hasNotExecuted(""));
+}
+
 }  // namespace
 }  // namespace actool::run::native

@@ -44,6 +44,17 @@ std::vector<std::string> names(const std::vector<Network>& networks) {
   return list;
 }
 
+TEST(NetworkList, SomeStandAlone) {
+  for (const char* alone : {"none", "host", "slirp4netns"}) {
+    EXPECT_EQ(parseNetworks(alone).at(0).name, alone);
+    EXPECT_EQ(messageOf([&] { parseNetworks(std::string(alone) + ",web"); }),
+              std::string("--net: '") + alone + "' stands alone");
+  }
+  EXPECT_FALSE(hasContainedNetworks("none"));
+  EXPECT_FALSE(hasContainedNetworks("host"));
+  EXPECT_TRUE(hasContainedNetworks(kUserNetwork));
+}
+
 TEST_F(Net, NetworksComeByTheNamesOfTheirFiles) {
   config("20-b.conf", R"({"name":"b","type":"bridge"})");
   config("10-z.conflist",

@@ -160,6 +160,23 @@ TEST(Reify, AMountStandsForTheMountPointOfItsPath) {
   EXPECT_EQ(manifest.volumes.size(), 2u);
 }
 
+TEST(Reify, AMountedVolumeIsTheMountsOwn) {
+  for (const char* text : {"name=mine,kind=host,source=/srv,target=/data",
+                           "mine,target=/data,kind=host,source=/srv"}) {
+    AppOptions options;
+    options.mounts = {parseMountedVolume(text)};
+    const auto manifest = reify({}, {plan(web(), options)}, {});
+    EXPECT_TRUE(manifest.volumes.empty());
+    const schema::Mount& mount = manifest.apps[0].mounts.at(0);
+    EXPECT_EQ(mount.path, "/data");
+    EXPECT_EQ(mount.appVolume.value().source, "/srv");
+  }
+  for (const char* text : {"name=mine,kind=host,source=/srv", "kind=empty,target=/x",
+                           "name=mine,kind=host,source=/srv,target=/x/../y"}) {
+    EXPECT_THROW(parseMountedVolume(text), Error) << text;
+  }
+}
+
 TEST(Reify, MountsNeedTheirVolumes) {
   AppOptions options;
   options.mounts = {parseMount("volume=gone,target=/x")};

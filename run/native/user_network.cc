@@ -1,0 +1,81 @@
+#include "run/native/user_network.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/fs.h"
+#include "core/base/log.h"
+#include "run/native/namespaces.h"
+
+namespace actool::run::native {
+namespace {
+
+constexpr const char* kNameServer = "nameserver 10.0.2.3\n";
+// The largest that slirp4netns takes: nothing on the way is smaller, it is one machine.
+constexpr const char* kMtu = "--mtu=65520";
+
+// This process can't make one for itself and come back: the host's is root's to enter. So a child
+// makes it, which is there until it has been opened.
+UniqueFd makeNetworkNamespace() {
+  const pid_t pid = cloneProcess(CLONE_NEWNET);
+  if (pid == 0) {
+    while (true)
+      ::pause();
+  }
+  UniqueFd space = tryOpen("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+  const int error = errno;
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (!space) throw SystemError(error, "opening a network namespace");
+  return space;
+}
+
+Child startSlirp(int space) {
+  constexpr int kReady = 3;
+  Pipe ready = makePipe();
+  const UniqueFd null = openFile("/dev/null", O_RDWR);
+  SpawnOptions options;
+  options.argv = {"slirp4netns",
+                  "--configure",
+                  kMtu,
+                  "--disable-host-loopback",
+                  "--enable-sandbox",
+                  "--enable-seccomp",
+                  "--ready-fd=" + std::to_string(kReady),
+                  "--netns-type=path",
+                  "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(space),
+                  "eth0"};
+  const int talk = log::debugEnabled() ? STDERR_FILENO : null.get();
+  options.fds = {{0, null.get()}, {1, talk}, {2, talk}, {kReady, ready.write.get()}};
+  options.newSession = true;  // a terminal's signals are the pod's
+  options.dieWithParent = true;
+  Child slirp = Child::spawn(options);
+  ready.write.reset();
+  std::array<std::byte, 1> byte{};
+  if (readFull(ready.read.get(), byte, "slirp4netns") == byte.size()) return slirp;
+  throw Error("setting up the pod's network: slirp4netns " + slirp.wait().describe(),
+              "what it says is shown with --debug; --net=none and --net=host do without it");
+}
+
+}  // namespace
+
+UserNetwork::UserNetwork(const RunOptions& options, const PodLayout& layout) try
+    : space_(makeNetworkNamespace()), slirp_(startSlirp(space_.get())) {
+  if (options.resolv != DnsMode::standard) return;
+  makeDirs(layout.stage1Rootfs() / "etc");
+  writeFilePlain(layout.stage1Rootfs() / "etc/rkt-resolv.conf", kNameServer);
+} catch (const NotFoundError&) {
+  throw Error("there is no slirp4netns, which the network of a pod that is not root's needs",
+              "install it, or give --net=none or --net=host");
+}
+
+}  // namespace actool::run::native
