@@ -28,7 +28,8 @@ build() {
   say "packages"
   bash tests/setup.sh tests/packages.txt
   say "build (build/demo)"
-  cmake -S . -B "$work" -G Ninja -DCMAKE_BUILD_TYPE=Release -DACTOOL_BUILD_TESTS=OFF >"$work.log" 2>&1 ||
+  cmake -S . -B "$work" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 -DACTOOL_BUILD_TESTS=OFF >"$work.log" 2>&1 ||
     { tail -20 "$work.log" >&2; fail "cmake failed"; }
   ninja -C "$work" >"$work.log" 2>&1 || { tail -40 "$work.log" >&2; fail "the build failed"; }
   tail -1 "$work.log"

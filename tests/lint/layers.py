@@ -43,7 +43,7 @@ HEAVY = {
     r"isa-l(/|\.h)|igzip_lib\.h": {"cas"},
     r"gumbo\.h": {"discovery"},
     r"libtorrent/": {"p2p", "tests"},
-    r"openssl/": {"core/base", "cas", "run/metadata", "tests"},
+    r"openssl/": {"core/base", "cas", "p2p", "run/metadata", "tests"},
     r"microhttpd\.h": {"p2p", "run/metadata"},
     r"sys/capability\.h": {"run/native"},
     r"seccomp\.h": {"p2p", "run/native"},
