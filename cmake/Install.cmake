@@ -6,7 +6,7 @@ set(ACTOOL_PAGES
   actool-validate actool-patch-manifest actool-cat-manifest actool-run actool-list actool-status actool-stop
   actool-rm actool-gc actool-seed actool-torrent actool-mirror
   actool-prepare actool-run-prepared actool-enter actool-export actool-config actool-app
-  actool-attach actool-logs)
+  actool-attach actool-logs actool-machine)
 set(ACTOOL_MAN_DIR ${CMAKE_BINARY_DIR}/man)
 set(ACTOOL_MAN_FILES)
 foreach(page IN LISTS ACTOOL_PAGES)
@@ -15,7 +15,7 @@ foreach(page IN LISTS ACTOOL_PAGES)
     COMMAND ${CMAKE_COMMAND} -E make_directory ${ACTOOL_MAN_DIR}
     COMMAND ${ACTOOL_BIN_DIR}/${page} --help-man > ${file}
     DEPENDS actool-discover actool-fetch actool-trust actool-image actool-p2p actool-mirror
-            actool-run)
+            actool-run actool-machine)
   list(APPEND ACTOOL_MAN_FILES ${file})
 endforeach()
 add_custom_command(OUTPUT ${ACTOOL_MAN_DIR}/actool.1

@@ -16,6 +16,7 @@
 #include "run/first_error.h"
 #include "run/garbage.h"
 #include "run/pod.h"
+#include "run/pod_wait.h"
 #include "run/stage1.h"
 
 namespace actool::run {
@@ -41,21 +42,10 @@ std::vector<std::string> chosenUuids(const PodArguments& arguments) {
 
 // For a stage1 without a stop entry point.
 void signalPod(const Pod& pod, int signal) {
-  const std::optional<pid_t> pid = pod.pid();
-  if (!pid) {
-    throw Error(fmt::format("pod {} has not written its PID yet", pod.uuid().str()),
-                "try again, or wait with actool status --wait-ready");
-  }
-  // The PID may be another process's by now. A descriptor pins the process; if the pod still
-  // holds its lock after that, the descriptor is of the pod's process.
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
-  if (!process) {
-    if (errno == ESRCH) return;
-    throwErrno(fmt::format("opening process {} of pod {}", *pid, pod.uuid().str()));
-  }
-  if (pod.state() != PodState::running) return;
+  const UniqueFd process = openPodProcess(pod);
+  if (!process) return;
   if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
-    throwErrno(fmt::format("signalling process {} of pod {}", *pid, pod.uuid().str()));
+    throwErrno("signalling the process of pod " + pod.uuid().str());
   }
 }
 

@@ -9,6 +9,7 @@
 #include "run/audit.h"
 #include "run/commands.h"
 #include "run/images.h"
+#include "run/machine.h"
 #include "run/metadata_key.h"
 #include "run/mounts.h"
 #include "run/pod_apps.h"
@@ -63,6 +64,14 @@ void prepareNetwork(const Pod& pod, const PodOptions& options, const cli::Global
   writeDnsFiles(pod.layout(), options, hostname);
   exportConfigDirs(globals);
   if (!options.netNamespace.empty()) enterNetNamespace(options.netNamespace);
+}
+
+[[noreturn]] void startStage1(const Pod& pod, const Stage1& stage1, const PodOptions& options,
+                              const Stage1Options& forStage1, const cli::Globals& globals,
+                              bool nullStdin = false) {
+  announceMachine(pod.uuid(), globals);
+  prepareNetwork(pod, options, globals);
+  execStage1(pod, stage1, forStage1, nullStdin);
 }
 
 // Writes everything of the pod but its trees. What fails in `more` too leaves no pod behind.
@@ -126,10 +135,9 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
   const PodOptions& options = making.request.pod;
   mountTrees(pod, making.stage1, sources, !options.noOverlay);
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
-  prepareNetwork(pod, options, globals);
-  execStage1(pod, making.stage1,
-             ofPod(stage1Options(options, globals), options, pod, making.images),
-             making.draft.readRecords);
+  startStage1(pod, making.stage1, options,
+              ofPod(stage1Options(options, globals), options, pod, making.images), globals,
+              making.draft.readRecords);
 }
 
 // A pod without apps, which go in and out while it runs.
@@ -159,8 +167,7 @@ int runSandbox(cli::Globals& globals, const std::vector<std::string>& words) {
   Stage1Options options =
       ofPod(stage1Options(request.pod, globals), request.pod, pod, making.images);
   options.changing = true;
-  prepareNetwork(pod, request.pod, globals);
-  execStage1(pod, making.stage1, options, false);
+  startStage1(pod, making.stage1, request.pod, options, globals);
 }
 
 int preparePodOf(cli::Globals& globals, const std::vector<std::string>& words) {
@@ -230,9 +237,8 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
   if (!copied) mountTrees(pod, stage1, sources, true);
   auditRun(images.store().layout(), pod, *manifest);
-  prepareNetwork(pod, request.pod, globals);
-  execStage1(pod, stage1, ofPod(stage1Options(request.pod, globals), request.pod, pod, images),
-             false);
+  startStage1(pod, stage1, request.pod,
+              ofPod(stage1Options(request.pod, globals), request.pod, pod, images), globals);
 }
 
 cli::Subcommand described(cli::Subcommand command, RunWords which,

@@ -1,8 +1,12 @@
 #include "run/pod_wait.h"
 
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <thread>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
@@ -45,6 +49,21 @@ Pod findRunning(const PodsLayout& pods, std::string_view uuidOrPrefix) {
                             podStateName(pod.state())));
   }
   return waitReady(pods, std::move(pod), kPidPatience);
+}
+
+UniqueFd openPodProcess(const Pod& pod) {
+  const std::optional<pid_t> pid = pod.pid();
+  if (!pid) {
+    throw Error(fmt::format("pod {} has not written its PID yet", pod.uuid().str()),
+                "try again, or wait with actool status --wait-ready");
+  }
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+  if (!process && errno != ESRCH) {
+    throwErrno(fmt::format("opening process {} of pod {}", *pid, pod.uuid().str()));
+  }
+  // A pod that still holds its lock says that the descriptor is of its process, and of no other
+  // that got the number.
+  return pod.state() == PodState::running ? std::move(process) : UniqueFd();
 }
 
 const schema::RuntimeApp& chooseApp(const schema::PodManifest& manifest, std::string_view name) {
