@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/unix_socket.h"
 
 namespace actool::p2p {
 
@@ -21,47 +20,13 @@ constexpr std::size_t kMostAnswerBytes = 64 << 20;
 constexpr int kAnswerMilliseconds = 10'000;
 constexpr int kBacklog = 16;
 
-sockaddr_un addressOf(const Path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string text = path.string();
-  if (text.size() >= sizeof address.sun_path) {
-    throw UsageError(fmt::format("{} is too long for a socket", text),
-                     "name a shorter path with --control");
-  }
-  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
-  return address;
-}
-
-UniqueFd makeUnixSocket() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) throwErrno("making a socket");
-  return fd;
-}
-
-// No descriptor when nobody listens.
-UniqueFd connectTo(const Path& path) {
-  const sockaddr_un address = addressOf(path);
-  UniqueFd fd = makeUnixSocket();
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
-    return fd;
-  if (errno == ENOENT || errno == ECONNREFUSED) return {};
-  throwErrno("connecting to " + path.string());
-}
-
 }  // namespace
 
 ControlSocket::ControlSocket(Path path) : path_(std::move(path)) {
-  if (connectTo(path_)) {
+  if (connectUnix(path_, SOCK_STREAM)) {
     throw InUseError(fmt::format("a seeder listens at {} already", path_.string()));
   }
-  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) throwErrno("removing " + path_.string());
-  const sockaddr_un address = addressOf(path_);
-  fd_ = makeUnixSocket();
-  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(fd_.get(), kBacklog) != 0) {
-    throwErrno("listening at " + path_.string());
-  }
+  fd_ = listenUnix(path_, SOCK_STREAM | SOCK_NONBLOCK, kBacklog);
 }
 
 ControlSocket::~ControlSocket() {
@@ -84,7 +49,7 @@ void ControlSocket::answer(const std::function<std::string()>& status) const {
 }
 
 Json askSeeder(const Path& path) {
-  const UniqueFd fd = connectTo(path);
+  const UniqueFd fd = connectUnix(path, SOCK_STREAM | SOCK_NONBLOCK);
   if (!fd) {
     throw NotFoundError(fmt::format("no seeder listens at {}", path.string()),
                         "start one with 'actool seed'");

@@ -3,53 +3,32 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/unix_socket.h"
 
 namespace actool::run::native {
 namespace {
 
 constexpr int kBacklog = 16;
 
-sockaddr_un addressOf(const Path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string& text = path.native();
-  if (text.size() >= sizeof address.sun_path) throw Error("the socket's path is too long: " + text);
-  std::memcpy(address.sun_path, text.data(), text.size());
-  return address;
-}
-
 }  // namespace
 
 UniqueFd listenControl(const Path& path) {
-  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) throwErrno("making the control socket");
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throwErrno("replacing the control socket");
-  const sockaddr_un address = addressOf(path);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::chmod(path.c_str(), 0600) != 0 || ::listen(socket.get(), kBacklog) != 0) {
-    throwErrno("making the control socket");
-  }
+  UniqueFd socket = listenUnix(path, SOCK_SEQPACKET | SOCK_NONBLOCK, kBacklog);
+  if (::chmod(path.c_str(), 0600) != 0) throwErrno("making the control socket");
   return socket;
 }
 
 UniqueFd connectControl(const Path& path) {
-  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket) throwErrno("making a socket");
-  const sockaddr_un address = addressOf(path);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) {
-      throw Error("the pod takes no requests",
-                  "only a pod of `app sandbox`, or of an app with streams to attach to, does");
-    }
-    throwErrno("asking the pod");
+  UniqueFd socket = connectUnix(path, SOCK_SEQPACKET);
+  if (!socket) {
+    throw Error("the pod takes no requests",
+                "only a pod of `app sandbox`, or of an app with streams to attach to, does");
   }
   return socket;
 }

@@ -8,7 +8,7 @@ namespace actool::run::oci {
 
 class ConsoleSocket {
  public:
-  // Listens at `path`, which must be shorter than 108 bytes (sockaddr_un): Error otherwise.
+  // Listens at `path`, which must be shorter than 108 bytes: UsageError otherwise.
   explicit ConsoleSocket(Path path);
   ~ConsoleSocket();
   ConsoleSocket(const ConsoleSocket&) = delete;

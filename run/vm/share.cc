@@ -4,13 +4,11 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <cstring>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/unix_socket.h"
 #include "run/native/mounts.h"
 
 namespace actool::run::vm {
@@ -26,19 +24,6 @@ Path findServer() {
   throw NotFoundError(std::string("there is no ") + kServers[0],
                       "volumes and unpacked images need virtiofsd (Debian: qemu-system-common, or "
                       "virtiofsd)");
-}
-
-UniqueFd listenOn(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket || (::unlink(path.c_str()) != 0 && errno != ENOENT) ||
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket.get(), 1) != 0) {
-    throwErrno("listening on " + path);
-  }
-  return socket;
 }
 
 }  // namespace
@@ -97,7 +82,7 @@ void Share::addRoot(std::size_t app, const native::AppPlan& plan, bool protect) 
 
 std::string Share::serve() {
   const Path server = findServer();
-  const UniqueFd socket = listenOn(kSocket);
+  const UniqueFd socket = listenUnix(kSocket, SOCK_STREAM, 1);
   const UniqueFd null = openFile("/dev/null", O_RDWR);
   SpawnOptions options;
   // Attributes have a second's life in the guest, so that it sees what the host changes. Extended
