@@ -27,10 +27,6 @@ void becomeRootOfPods(const PodOptions& options) {
                      "a pod that is not root's has a user namespace without it");
   }
   const bool itsOwn = options.net == kUserNetwork;
-  if (itsOwn && !options.ports.empty()) {
-    throw UsageError("--port: nothing outside reaches the network of a pod that is not root's",
-                     "give --net=host, or run it as root");
-  }
   if (!options.netNamespace.empty() || (hasContainedNetworks(options.net) && !itsOwn)) {
     throw UsageError(
         fmt::format("a pod that is not root's can't be in {}",

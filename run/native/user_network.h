@@ -2,8 +2,8 @@
 // process of the user's own, makes connections of. No right on the host is needed.
 //
 // The pod has 10.0.2.100; 10.0.2.2 leads to the world, 10.0.2.3 is a name server that asks the
-// host's. What listens on the host's loopback interface only is not reached from the pod, and
-// nothing reaches the pod.
+// host's. What listens on the host's loopback interface only is not reached from the pod. Of the
+// pod only the ports are reached that its manifest exposes: slirp4netns listens there.
 #pragma once
 
 #include "core/base/fd.h"
@@ -17,8 +17,8 @@ namespace actool::run::native {
 class UserNetwork {
  public:
   // The network is there when this returns; this process is not in it. Writes what the apps'
-  // /etc/resolv.conf is to be, unless the options say that. Throws Error when there is no
-  // slirp4netns, or it fails.
+  // /etc/resolv.conf is to be, unless the options say that. The working directory is the pod's.
+  // Throws Error when there is no slirp4netns, or it fails, or can't listen at a port.
   UserNetwork(const RunOptions& options, const PodLayout& layout);
 
   int space() const { return space_.get(); }  // the network namespace

@@ -26,10 +26,10 @@
 #include "core/base/strings.h"
 #include "core/schema/pod_manifest.h"
 #include "run/native/mounts.h"
-#include "run/native/net/network_config.h"
 #include "run/native/signals.h"
 #include "run/native/supervisor.h"
 #include "run/native/terminal.h"
+#include "run/port_mappings.h"
 #include "run/vm/disks.h"
 #include "run/vm/enter_server.h"
 #include "run/vm/guest_config.h"
@@ -190,7 +190,7 @@ void Host::prepare() {
     machine_.userNetwork = true;
     const std::string text = readFile(layout_.manifest(), schema::kMaxPodManifestBytes);
     machine_.forwards =
-        portForwards(native::portMappings(schema::PodManifest::parse(text, "the pod's manifest")));
+        portForwards(portMappings(schema::PodManifest::parse(text, "the pod's manifest")));
   }
   entering_.emplace();
 }

@@ -316,7 +316,6 @@ class Rootless(Case):
 
     def test_what_is_roots(self):
         self.refused(self.shell("true", "--net=web"), 254, "can't be in the network web; give --net=default, none or host")
-        self.refused(self.shell("true", "--net=default", "--port=www:80"), 254, "nothing outside reaches the network")
         self.refused(self.shell("true", "--private-users"), 254, "--private-users is for root")
         for stage1 in ("fly", "oci", "nspawn", "vm"):
             self.refused(self.shell("true", f"--stage1-name={stage1}"), 254, "this executor needs the host's root; the stage1 \"native\" can")
@@ -374,6 +373,26 @@ class Network(Case):
         os.kill(process.pid, signal.SIGKILL)
         process.wait(20)
         harness.wait_for(lambda: harness.ended(own), "the end of slirp4netns")
+        self.nothing_left()
+
+    def test_ports(self):
+        image = self.ingest("example.com/listener", {**self.APP, "ports": [
+            {"name": "www", "port": 80, "protocol": "tcp"}, {"name": "many", "port": 90, "count": 2, "protocol": "tcp"}]})
+        listen = "for port in 80 90 91; do while :; do echo port $port | nc -l -p $port; done & done; wait"
+        _, uuid = self.start("--net=default", "--port=www:7080", "--port=many:127.0.0.1:7090", image, *SH, listen)
+
+        def said(address, port):
+            with contextlib.suppress(OSError), socket.create_connection((address, port), 5) as connection:
+                return connection.makefile().read()
+
+        for address, port, expected in (("127.0.0.1", 7080, 80), (self.ADDRESS, 7080, 80), ("127.0.0.1", 7090, 90),
+                                        ("127.0.0.1", 7091, 91)):
+            harness.wait_for(lambda: said(address, port) == f"port {expected}\n", f"what listens at {address}:{port}")
+        self.assertIsNone(said(self.ADDRESS, 7090))
+        self.assertFalse((self.pod_dir(uuid) / "slirp4netns.sock").exists())
+        for taken in (7080, self.PORT, 80):
+            self.refused(self.run_pod("--net=default", f"--port=www:{taken}", image, *SH, "true"), 254,
+                         f"does not forward port {taken} of 0.0.0.0: .*; another program may listen there; ports below 1024 are root's")
         self.nothing_left()
 
     def test_without_the_program(self):

@@ -18,6 +18,7 @@
 #include "core/base/strings.h"
 #include "core/schema/pod_manifest.h"
 #include "run/native/net/join.h"
+#include "run/port_mappings.h"
 
 namespace actool::run::native {
 namespace {

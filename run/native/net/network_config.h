@@ -34,11 +34,8 @@ std::vector<Network> loadNetworks(const std::vector<Path>& directories);
 std::vector<Network> chooseNetworks(const std::vector<Network>& known,
                                     const std::vector<NetworkRequest>& requests);
 
-// What the manifest's "ports" expose, as CNI's portMappings. Throws Error when no app has the port.
-Json portMappings(const schema::PodManifest& pod);
-
-// Adds the port mappings to the network that rkt would take: the first that masquerades, else
-// the last. Does nothing without mappings.
+// Adds the port mappings (run/port_mappings.h) to the network that rkt would take: the first that
+// masquerades, else the last. Does nothing without mappings.
 void addPorts(std::vector<Network>& networks, const Json& mappings);
 
 // The limit of network bandwidth that the pod or, the least of them, its apps ask for; bytes a

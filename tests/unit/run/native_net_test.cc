@@ -3,6 +3,7 @@
 #include "core/base/fs.h"
 #include "run/native/net/join.h"
 #include "run/networks.h"
+#include "run/port_mappings.h"
 #include "tests/unit/run/native_test_support.h"
 
 namespace actool::run::native {
