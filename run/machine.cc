@@ -47,6 +47,7 @@ void announceMachine(const Uuid& pod, const cli::Globals& globals) {
   if (cli::lookForTool(kTool).empty()) return;
   std::vector<std::string> words = cli::toolCommand(kTool, globals, {pod.str()});
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);
