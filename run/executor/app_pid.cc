@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <limits>
 #include <string>
 
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "core/base/strings.h"
+#include "run/native/enter.h"
 #include "run/native/namespaces.h"
 
 namespace actool::run::executor {
@@ -33,7 +35,9 @@ bool isChild(pid_t pid, pid_t parent) {
 void writeAppPid(const PodLayout& layout, const schema::AcName& app, pid_t pid) {
   const Path file = layout.appPid(app);
   makeDirs(file.parent_path());
-  writeFilePlain(file, std::to_string(pid) + "\n");
+  const Path fresh = file.string() + ".new";
+  writeFilePlain(fresh, std::to_string(pid) + "\n");
+  if (::rename(fresh.c_str(), file.c_str()) != 0) throwErrno("writing " + file.string());
 }
 
 void removeAppPid(const PodLayout& layout, const schema::AcName& app) {
@@ -51,6 +55,11 @@ pid_t appPid(const PodLayout& layout, const schema::AcName& app) {
 }
 
 UniqueFd openApp(const PodLayout& layout, const schema::AcName& app, pid_t parent) {
+  const UniqueFd pod = native::openProcess(parent);
+  if (!pod) throw NotFoundError("it is not running");
+  native::awaitBegin(pod, [&] {
+    return actool::exists(layout.appPid(app)) || actool::exists(layout.statusFile(app));
+  });
   const pid_t pid = appPid(layout, app);
   UniqueFd process = native::openProcess(pid);
   // After the pidfd is open: the process that it names cannot be replaced by another.

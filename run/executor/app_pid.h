@@ -15,8 +15,9 @@ void removeAppPid(const PodLayout& layout, const schema::AcName& app);
 
 // The number alone. NotFoundError when the app does not run.
 pid_t appPid(const PodLayout& layout, const schema::AcName& app);
-// The app's process as a pidfd. Throws NotFoundError when it does not run: there is no PID of it,
-// or that process is none of the stage1 process `parent`'s children.
+// The app's process as a pidfd; waits for an app that has not begun. Throws NotFoundError when it
+// does not run: it or the stage1 process `parent` has ended, or its process is none of `parent`'s
+// children.
 UniqueFd openApp(const PodLayout& layout, const schema::AcName& app, pid_t parent);
 
 }  // namespace actool::run::executor

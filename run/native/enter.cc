@@ -14,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -212,20 +213,24 @@ bool hasNotExecuted(std::string_view stat) {
   return flags && (*flags & kForkedOnly) != 0;
 }
 
-void awaitProgram(const UniqueFd& process, pid_t pid) {
-  const std::string stat = "/proc/" + std::to_string(pid) + "/stat";
+void awaitBegin(const UniqueFd& process, const std::function<bool()>& begun) {
   for (int look = 0; look < kLooks; ++look) {
+    const bool has = begun();
     pollfd end{process.get(), POLLIN, 0};
-    const UniqueFd file = tryOpen(stat, O_RDONLY);
-    const bool waits =
-        file && hasNotExecuted(readAll(file.get(), kMaxProcFile, "a process's state"));
-    const int wait = waits ? static_cast<int>(kLookAgain.count()) : 0;
-    const int ended = ::poll(&end, 1, wait);
+    const int ended = ::poll(&end, 1, has ? 0 : static_cast<int>(kLookAgain.count()));
     if (ended < 0 && errno != EINTR) throwErrno("waiting for the app to begin");
     if (ended > 0) throw NotFoundError("it is not running");
-    if (!waits) return;
+    if (has) return;
   }
   throw Error("it has not begun", "its pre-start handler may still run; see actool logs");
+}
+
+void awaitProgram(const UniqueFd& process, pid_t pid) {
+  const std::string stat = "/proc/" + std::to_string(pid) + "/stat";
+  awaitBegin(process, [&] {
+    const UniqueFd file = tryOpen(stat, O_RDONLY);
+    return file && !hasNotExecuted(readAll(file.get(), kMaxProcFile, "a process's state"));
+  });
 }
 
 int enterApp(const EnterOptions& options, const PodLayout& layout) {

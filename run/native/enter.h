@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -42,9 +43,11 @@ std::optional<pid_t> innerPidOf(pid_t pid);
 // Whether a process still is a copy of the one that forked it, which has executed nothing of its
 // own: the bit PF_FORKNOEXEC of the ninth field of /proc/PID/stat (proc(5)), whose text this is.
 bool hasNotExecuted(std::string_view stat);
+// Blocks until `begun` says so of an app. NotFoundError when the process, a pidfd, ends instead,
+// Error when it takes too long.
+void awaitBegin(const UniqueFd& process, const std::function<bool()>& begun);
 // Blocks until the process, whose pidfd this is too, has executed a program. Before that it is on
-// its way into the pod, and what it is in may still be the host's. NotFoundError when it ends
-// instead, Error when it takes too long.
+// its way into the pod, and what it is in may still be the host's. Throws as awaitBegin().
 void awaitProgram(const UniqueFd& process, pid_t pid);
 
 }  // namespace actool::run::native

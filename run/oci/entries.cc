@@ -32,7 +32,7 @@ int enterEntry(const std::vector<std::string>& arguments) {
   const PodLayout layout(here);
   const native::AppPlan app = executor::runningApp(options, layout);
   return withContext(app.shown(), [&]() -> int {
-    executor::appPid(layout, app.name);  // throws before there is a container, and after it
+    executor::openApp(layout, app.name, options.pid);  // throws when there is no container
     const Runtime runtime = Runtime::ofPod(layout);
     std::vector<std::string> words{"exec"};
     if (::isatty(STDIN_FILENO) == 1) words.emplace_back("--tty");
