@@ -14,6 +14,7 @@
 #include "run/native/app.h"
 #include "run/native/channel.h"
 #include "run/native/namespaces.h"
+#include "run/native/sysctl.h"
 
 namespace actool::run::executor {
 namespace {
@@ -33,6 +34,7 @@ void setUp(const native::PodPlan& plan, std::uint64_t kinds) {
   native::leaveSessionKeyring();
   if ((kinds & CLONE_NEWUTS) != 0) native::setHostName(plan.hostname);
   if ((kinds & CLONE_NEWNET) != 0) native::bringLoopbackUp();
+  native::setSysctls(native::sysctlsOf(plan.sysctls, kinds));
 }
 
 // Until its parent goes, whose end of the channel is then closed.

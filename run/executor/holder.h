@@ -12,10 +12,10 @@
 namespace actool::run::executor {
 
 // A process in new PID, network, IPC and UTS namespaces, those of `kinds` (CLONE_NEW*) but for what
-// the pod is to have of the host, with the host name set and the loopback interface up. It is PID 1
-// there, reaps what is left to it, and takes everything else in its PID namespace along when it
-// ends: when this object goes, or when its parent dies. Going reaps
-// every child of this process that has ended.
+// the pod is to have of the host, with the host name and the pod's sysctls of these namespaces set
+// and the loopback interface up. It is PID 1 there, reaps what is left to it, and takes everything
+// else in its PID namespace along when it ends: when this object goes, or when its parent dies.
+// Going reaps every child of this process that has ended.
 class NamespaceHolder {
  public:
   // Throws Error when a namespace could not be made or set up.

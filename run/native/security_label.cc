@@ -31,7 +31,7 @@ SecurityLabel selinuxLabel(const Json& value, const Path& sys) {
     if (!context.empty()) context += ":";
     context += stringMember(value, part);
   }
-  return {"self/attr/exec", context};
+  return {SecurityLabel::Kind::selinux, context};
 }
 
 // Lines of "name (mode)".
@@ -54,7 +54,7 @@ SecurityLabel apparmorLabel(const Json& value, const Path& sys) {
     throw Error("there is no profile \"" + printable(profile) + "\" on this host",
                 "load it with apparmor_parser");
   }
-  return {"self/attr/apparmor/exec", "exec " + profile};
+  return {SecurityLabel::Kind::apparmor, profile};
 }
 
 }  // namespace
@@ -73,8 +73,11 @@ std::vector<SecurityLabel> securityLabels(const schema::Isolators& pod,
 
 void setSecurityLabels(const std::vector<SecurityLabel>& labels) {
   for (const SecurityLabel& label : labels) {
-    const UniqueFd file = openFile("/proc/" + label.file, O_WRONLY);
-    writeAll(file.get(), label.value, "the label \"" + printable(label.value) + "\"");
+    const bool selinux = label.kind == SecurityLabel::Kind::selinux;
+    const UniqueFd file =
+        openFile(selinux ? "/proc/self/attr/exec" : "/proc/self/attr/apparmor/exec", O_WRONLY);
+    writeAll(file.get(), selinux ? label.value : "exec " + label.value,
+             "the label \"" + printable(label.value) + "\"");
   }
 }
 

@@ -10,10 +10,10 @@
 
 namespace actool::run::native {
 
-// To be written to a file below /proc by the process that executes the app, just before.
 struct SecurityLabel {
-  std::string file;  // "self/attr/exec"
-  std::string value;
+  enum class Kind { selinux, apparmor };
+  Kind kind;
+  std::string value;  // a context "user:role:type:level", or a profile's name
 };
 
 // The labels for an app; its own isolators hold over the pod's. Throws Error when this host does
@@ -22,7 +22,7 @@ struct SecurityLabel {
 std::vector<SecurityLabel> securityLabels(const schema::Isolators& pod,
                                           const schema::Isolators& app, const Path& sys = "/sys");
 
-// For a process in the app's root, where /proc is mounted.
+// For a process in the app's root, where /proc is mounted: they hold once it has executed the app.
 void setSecurityLabels(const std::vector<SecurityLabel>& labels);
 
 }  // namespace actool::run::native

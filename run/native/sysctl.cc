@@ -1,6 +1,7 @@
 #include "run/native/sysctl.h"
 
 #include <fcntl.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -59,6 +60,17 @@ Sysctls podSysctls(const schema::Isolators& isolators, bool ownNetwork, bool own
     }
   });
   return sysctls;
+}
+
+Sysctls sysctlsOf(const Sysctls& sysctls, std::uint64_t kinds) {
+  Sysctls chosen;
+  for (const auto& one : sysctls) {
+    const std::uint64_t kind = one.first.starts_with("net.") ? CLONE_NEWNET
+                               : isOfIpc(one.first)          ? CLONE_NEWIPC
+                                                             : CLONE_NEWUTS;
+    if ((kinds & kind) != 0) chosen.push_back(one);
+  }
+  return chosen;
 }
 
 Sysctls privateUsersSysctls() {

@@ -1,4 +1,7 @@
 // The stage1 "nspawn".
+#include <algorithm>
+#include <cstddef>
+
 #include "run/executor/pod_entry.h"
 #include "run/native/stage1_main.h"
 #include "run/nspawn/driver.h"
@@ -9,8 +12,14 @@ namespace {
 
 std::optional<IsolatorState> verdict(const schema::Isolator& isolator, const native::AppPlan*) {
   if (isolator.name.str() != "os/unix/sysctl") return std::nullopt;
-  return IsolatorState{"", "", IsolatorState::State::ignored,
-                       "each machine has its own namespaces"};
+  // The network is all that a pod's machines have together.
+  const auto isOfNetwork = [](const auto& one) { return one.key().starts_with("net."); };
+  const auto& items = isolator.value.items();
+  const auto ofNetwork = std::count_if(items.begin(), items.end(), isOfNetwork);
+  if (ofNetwork == static_cast<std::ptrdiff_t>(isolator.value.size())) return std::nullopt;
+  using State = IsolatorState::State;
+  return IsolatorState{"", "", ofNetwork == 0 ? State::ignored : State::changed,
+                       "only those of the network: each machine has its own other namespaces"};
 }
 
 int runEntry(const std::vector<std::string>& arguments) {

@@ -40,6 +40,10 @@ Json process(const ContainerSpec& spec) {
             {"cwd", app.workingDirectory.empty() ? "/" : app.workingDirectory},
             {"capabilities", capabilities(spec)},
             {"noNewPrivileges", spec.app.noNewPrivileges}};
+  for (const native::SecurityLabel& label : spec.app.labels) {
+    const bool selinux = label.kind == native::SecurityLabel::Kind::selinux;
+    made[selinux ? "selinuxLabel" : "apparmorProfile"] = label.value;
+  }
   if (const schema::Isolator* score = app.isolators.find("os/linux/oom-score-adj")) {
     made["oomScoreAdj"] = score->value;
   }

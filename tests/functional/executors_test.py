@@ -90,6 +90,17 @@ class Executor:
         self.assertEqual(subprocess.run(["find", "/sys/fs/cgroup", "-name", f"actool-{self.uuid}*"],
                                         stdout=subprocess.PIPE).stdout, b"")
 
+    def test_sysctls(self):
+        values = {"net.ipv4.ip_unprivileged_port_start": "80", "kernel.shmmni": "77"}
+        can = {name: value for name, value in values.items() if self.can(name)}
+        self.pod(self.app("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shmmni"),
+                 isolators=[{"name": "os/unix/sysctl", "value": values}])
+        result = self.ok(self.run_pod())
+        shown = dict(zip(values, result.out.split()))
+        self.assertEqual({name: shown[name] for name in can}, can)
+        report = json.loads((self.dir / "stage1/rootfs/rkt/isolators").read_text())["isolators"]
+        self.assertEqual([one["state"] for one in report], ["applied" if can == values else "changed" if can else "ignored"])
+
     def test_kernel_file_systems_and_devices(self):
         self.ok(self.run_app("test -e /proc/self/status && test -d /sys/class && echo x >/dev/null && "
                              "head -c 1 /dev/zero >/dev/null && head -c 1 /dev/urandom >/dev/null && "
@@ -272,7 +283,7 @@ class Native(Executor, native_test.NativeCase):
 
 class Fly(Executor, native_test.NativeCase):
     entry_points = harness.BIN / "stage1/fly/rootfs"
-    cannot = frozenset({"network", "hostname", "pids", "die"})
+    cannot = frozenset({"network", "hostname", "pids", "die", "net.ipv4.ip_unprivileged_port_start", "kernel.shmmni"})
 
 
 class Crun(Executor, native_test.NativeCase):
@@ -287,6 +298,7 @@ class Runc(Executor, native_test.NativeCase):
 
 class Nspawn(Executor, native_test.NativeCase):
     entry_points = harness.BIN / "stage1/nspawn/rootfs"
+    cannot = frozenset({"kernel.shmmni"})
 
 
 class Planned(Exception):
@@ -300,7 +312,8 @@ class Vm(Executor, vm_pods.Images):
                 "test_system_calls_that_the_isolator_refuses", "test_oom_score_adj",
                 "test_kernel_file_systems_and_devices", "test_read_only_root", "test_own_network_namespace")
 
-    test_limits_hold_and_are_reported = None  # those of native, in the guest (vm_test.py)
+    # Those of native, in the guest (vm_test.py).
+    test_limits_hold_and_are_reported = test_sysctls = None
 
     def test_several_in_one_pod(self):
         apps = []

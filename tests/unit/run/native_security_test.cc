@@ -47,7 +47,7 @@ TEST_F(Labels, ApparmorProfileHasToBeThere) {
             "os/linux/apparmor-profile: there is no profile \"web\" on this host; load it with "
             "apparmor_parser");
   put("kernel/security/apparmor/profiles", "website (enforce)\nweb (enforce)\n");
-  EXPECT_EQ(securityLabels({}, profile_, sys_.path()).at(0).value, "exec web");
+  EXPECT_EQ(securityLabels({}, profile_, sys_.path()).at(0).value, "web");
 }
 
 TEST(Sysctl, OnlyThePodsOwn) {
