@@ -19,6 +19,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
+#include "trust/starting_session.h"
 
 namespace actool::cas {
 
@@ -149,6 +150,11 @@ void update(StoreWriter& writer, const StoredImage& image,
   audit(writer.layout(), kImageTool, {importEvent(image, "known")}, AuditSync::yes);
 }
 
+bool isFile(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 // What was hashed is what has this name now, for every namespace that has the image.
 void stampTarOfAll(const StoreWriter& writer, const schema::ImageId& id) {
   for (const auto& ns : writer.namespaces()) {
@@ -181,8 +187,10 @@ StoredImage Ingest::admit(const IngestRequest& request, const IngestCallbacks& c
   createStore(layout_);
   const bool verified = request.signature && !request.insecure;
   // A signature by nobody we know is refused before a byte of the image comes; of a swarm, whose
-  // beginning takes about as long as this, before many do.
-  if (verified && !request.staged) verifier_->precheck(*request.signature);
+  // beginning takes about as long as this, before many do. A file is here already.
+  if (verified && !request.staged && !isFile(request.input)) {
+    verifier_->precheck(*request.signature);
+  }
 
   const std::string key =
       verified ? slotKeyOf(digestOf(DigestAlgorithm::sha256, *request.signature)) : uniqueSlotKey();
@@ -308,7 +316,12 @@ PipelineJob Ingest::jobOf(const IngestRequest& request, const IngestCallbacks& c
 // Nothing for bytes that nobody needs to have signed.
 std::unique_ptr<trust::VerifySession> Ingest::begin(const IngestRequest& request) const {
   if (!request.signature || request.insecure) return nullptr;
-  if (request.staged) verifier_->precheck(*request.signature);
+  const auto start = [this, &request] {
+    verifier_->precheck(*request.signature);
+    return verifier_->begin(*request.signature);
+  };
+  if (request.staged) return start();
+  if (isFile(request.input)) return std::make_unique<trust::StartingSession>(start);
   return verifier_->begin(*request.signature);
 }
 

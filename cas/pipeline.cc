@@ -29,7 +29,7 @@ namespace {
 // system calls cost nothing beside the work.
 constexpr std::size_t kBufferBytes = 256 << 10;
 constexpr std::size_t kDistributedBuffers = 8;
-constexpr std::size_t kTarBuffers = 12;
+constexpr std::size_t kTarBuffers = 16;
 // Writing to disk starts while more comes, so that fsync has little left to wait for.
 constexpr std::uint64_t kWritebackBytes = 8 << 20;
 
@@ -93,9 +93,12 @@ class Pipeline {
   void inflateAll();
   void checkTar();
 
+  std::size_t readData(std::span<std::byte> room, std::uint64_t offset) const;
   std::size_t fillFromData(const Buffer& buffer, std::uint64_t offset) const;
   std::size_t fillFromInput(std::span<std::byte> room, bool& interrupted) const;
   bool isInterrupted() const;
+  void verify(std::span<const std::byte> bytes, std::uint64_t offset);
+  void verifyUpTo(std::uint64_t offset);
   void checkSize(std::uint64_t total) const;
   void checkInflated() const;
   void beginInflate(std::span<const std::byte> head);
@@ -117,6 +120,7 @@ class Pipeline {
 
   // Of the reading stage.
   std::uint64_t distributedSize_ = 0;
+  std::uint64_t verified_ = 0;  // bytes that the verifier has
   std::optional<Digest> distributedDigest_;
   std::vector<trust::Signer> signers_;
   // Of the inflating stage; the tar's descriptor is handed on with the first buffer.
@@ -215,13 +219,11 @@ void Pipeline::checkInflated() const {
   }
 }
 
-// What is in the data file from `offset` on, as far as it fits.
-std::size_t Pipeline::fillFromData(const Buffer& buffer, std::uint64_t offset) const {
-  const auto want =
-      static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, job_.resumed - offset));
+// Fills `room` with what is in the data file from `offset` on.
+std::size_t Pipeline::readData(std::span<std::byte> room, std::uint64_t offset) const {
   std::size_t have = 0;
-  while (have < want) {
-    const ssize_t got = ::pread(job_.data, buffer.bytes.get() + have, want - have,
+  while (have < room.size()) {
+    const ssize_t got = ::pread(job_.data, room.data() + have, room.size() - have,
                                 static_cast<off_t>(offset + have));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throwErrno("reading " + job_.dataName);
@@ -229,6 +231,34 @@ std::size_t Pipeline::fillFromData(const Buffer& buffer, std::uint64_t offset) c
     have += static_cast<std::size_t>(got);
   }
   return have;
+}
+
+// What was in the data file already, from `offset` on, as far as it fits.
+std::size_t Pipeline::fillFromData(const Buffer& buffer, std::uint64_t offset) const {
+  const auto want =
+      static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, job_.resumed - offset));
+  return readData(buffer.room().first(want), offset);
+}
+
+// `bytes` are those at `offset`, and in the data file: until the verifier has started they wait
+// there.
+void Pipeline::verify(std::span<const std::byte> bytes, std::uint64_t offset) {
+  if (job_.session == nullptr || !job_.session->ready()) return;
+  verifyUpTo(offset);
+  job_.session->update(bytes);
+  verified_ = offset + bytes.size();
+}
+
+void Pipeline::verifyUpTo(std::uint64_t offset) {
+  if (job_.session == nullptr || verified_ == offset) return;
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
+  while (verified_ < offset) {
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, offset - verified_));
+    readData({room.get(), size}, verified_);
+    job_.session->update({room.get(), size});
+    verified_ += size;
+  }
 }
 
 // Fills `room` unless the input ends. `interrupted`: what is there is all there will be.
@@ -287,7 +317,7 @@ void Pipeline::readInput() {
     if (buffer->size == 0) break;
     total += buffer->size;
     hasher.update(buffer->content());
-    if (job_.session != nullptr) job_.session->update(buffer->content());
+    verify(buffer->content(), total - buffer->size);
     if (job_.onProgress) job_.onProgress(total);
     if (!distributed_.push(std::move(*buffer))) throw Stopped{};
   }
@@ -299,6 +329,7 @@ void Pipeline::readInput() {
   }
   if (total == 0) throw EarlyEndError("the input is empty");
   distributedDigest_ = hasher.finish();
+  verifyUpTo(total);
   file.sync();
   if (job_.session != nullptr) {
     try {

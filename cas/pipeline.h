@@ -31,7 +31,7 @@ struct PipelineJob {
   std::string dataName;       // for messages
   std::uint64_t resumed = 0;  // bytes that are in `data` already; input continues them
   Path tar;                   // made when the distribution is compressed
-  trust::VerifySession* session = nullptr;  // null: unsigned
+  trust::VerifySession* session = nullptr;  // null: unsigned; gets what it was not ready for later
   std::optional<std::uint64_t> size;        // what the whole must have as distributed
   IngestLimits limits;
   int interruptFd = -1;                           // becomes readable to stop everything; -1: never

@@ -23,6 +23,8 @@ constexpr std::chrono::seconds kReadPatience{30};
 constexpr std::chrono::milliseconds kReadPause{3};
 // So often opening fails on files that stay the same before the index is called damaged.
 constexpr int kDamagedAfter = 3;
+// Replaying more entries than these takes a reader longer than opening one more table.
+constexpr std::uint64_t kMostReplayed = 64;
 // So many tables of about one size are merged into one.
 constexpr std::size_t kMergeTables = 4;
 
@@ -66,8 +68,10 @@ rocksdb::Options smallOptions() {
   options.max_file_opening_threads = 1;
   options.paranoid_checks = true;
   rocksdb::BlockBasedTableOptions table;
-  // Readers load the list of a table's blocks when they open it: of few blocks it is short.
+  // Readers load the list of a table's blocks when they open it: of few blocks it is short, and of
+  // a large table it is the list of its parts.
   table.block_size = 16 << 10;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
   table.block_cache = rocksdb::NewLRUCache(1 << 20, 0);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
@@ -108,6 +112,18 @@ using RocksReader = RocksReads<IndexReader>;
 class RocksIndex : public RocksReads<Index> {
  public:
   using RocksReads::RocksReads;
+
+  // Every reader replays the log, until another writer comes.
+  ~RocksIndex() override {
+    std::uint64_t entries = 0;
+    const bool known =
+        db_->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries);
+    // What can't be made a table now stays in the log, where it is safe.
+    if (known && entries > kMostReplayed)
+      db_->Flush(rocksdb::FlushOptions()).PermitUncheckedError();
+  }
+  RocksIndex(const RocksIndex&) = delete;
+  RocksIndex& operator=(const RocksIndex&) = delete;
 
   void commit(const IndexBatch& batch) override {
     rocksdb::WriteBatch writes;

@@ -29,6 +29,8 @@ struct Signer {
 class VerifySession {
  public:
   virtual ~VerifySession() = default;
+  // Whether update() takes bytes at once. Who has something else to do may come with them later.
+  virtual bool ready() { return true; }
   // May block while the verifier catches up. Throws Error when the verifier has died.
   virtual void update(std::span<const std::byte> bytes) = 0;
   // The bytes are over. Every good signature, at least one; otherwise TrustError naming why

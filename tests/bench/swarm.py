@@ -22,6 +22,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
@@ -43,8 +44,8 @@ class Image:
 
     def __init__(self, bench, size, tracker):
         lab = bench.lab
-        self.folder = lab.work / f"image{size}"
-        self.folder.mkdir()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="image", dir=lab.work))
+        self.folder.chmod(0o755)
         tar = harness.aci_tar(harness.manifest("example.test/web"),
                               [harness.directory("rootfs"), harness.Entry("rootfs/noise", os.urandom(size))])
         self.aci = harness.write_aci(self.folder / "web.aci", tar, compression="none")

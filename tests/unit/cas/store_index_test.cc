@@ -176,6 +176,31 @@ TEST(RocksIndex, ReadingWritesNothing) {
   EXPECT_EQ(listDir(dir.path() / "index"), before);
 }
 
+// Which every reader has to go through.
+std::uintmax_t logBytes(const Path& index) {
+  std::uintmax_t bytes = 0;
+  for (const std::string& file : listDir(index)) {
+    if (file.ends_with(".log")) bytes += std::filesystem::file_size(index / file);
+  }
+  return bytes;
+}
+
+TEST(RocksIndex, ALogThatIsLongBecomesATable) {
+  const TempDir dir(tempRoot());
+  const Path path = dir.path() / "index";
+  const auto write = [&](int count) {
+    IndexBatch batch;
+    for (int i = 0; i < count; ++i)
+      batch.put("n/" + std::to_string(i), "x");
+    openIndex(path)->commit(batch);
+  };
+  write(10);
+  EXPECT_GT(logBytes(path), 0U);
+  write(100);
+  EXPECT_EQ(logBytes(path), 0U);
+  EXPECT_EQ(entriesOf(*openIndexForReading(path), "n/").size(), 100U);
+}
+
 TEST(RocksIndex, AReaderKeepsItsState) {
   const TempDir dir(tempRoot());
   const Path path = dir.path() / "index";
@@ -234,6 +259,9 @@ TEST(RocksIndex, ReadersBesideAWriterMissNothing) {
     for (int i = 0; i < 40; ++i) {
       IndexBatch batch;
       batch.put("count", std::to_string(i));
+      // So many that closing makes a table of them, too.
+      for (int more = 0; i % 3 == 0 && more < 100; ++more)
+        batch.put("more/" + std::to_string(more), std::to_string(i));
       openIndex(path)->commit(batch);
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }

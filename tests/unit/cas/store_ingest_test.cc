@@ -73,9 +73,20 @@ TEST_F(IngestTest, UnsignedOnlyWhenInsecure) {
 TEST_F(IngestTest, AnUnknownSignerIsRefusedBeforeAnyByte) {
   IngestRequest request = signedRequest(packed_);
   request.signature = trust::FakeVerifier::sign(std::string(40, 'c'), packed_);
-  EXPECT_EQ(messageOf<TrustError>([&] { ingest(request, packed_); }),
-            "signed by unknown key " + std::string(40, 'c'));
+  // Nobody ever writes to this pipe.
+  const Pipe pipe = makePipe();
+  request.input = pipe.read.get();
+  request.inputName = "pipe";
+  const std::string why = "signed by unknown key " + std::string(40, 'c');
+  const IngestCallbacks callbacks{.onWaiting = {},
+                                  .onOffset = [&](std::uint64_t offset) { offset_ = offset; },
+                                  .onProgress = {}};
+  const Ingest ingesting(layout_, keystore_, &verifier_, limits_);
+  EXPECT_EQ(messageOf<TrustError>([&] { ingesting.run(request, callbacks); }), why);
   EXPECT_EQ(offset_, std::nullopt);
+  expectNothingLeft();
+  // A file is here already, and is looked at meanwhile.
+  EXPECT_EQ(messageOf<TrustError>([&] { ingest(request, packed_); }), why);
   expectNothingLeft();
 }
 

@@ -4,11 +4,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "cas/inflate.h"
 #include "cas/pipeline.h"
 #include "tests/unit/cas/store_test_support.h"
+#include "trust/starting_session.h"
 
 namespace actool::cas {
 namespace {
@@ -148,6 +151,42 @@ TEST_F(PipelineTest, TheVerifierSaysWhyBeforeTheContentDoes) {
   job_.session = session.get();
   EXPECT_EQ(messageOf<TrustError>([&] { run(packed); }),
             "bad signature by key " + kFingerprint + ": these are not the bytes that were signed");
+}
+
+// Ready when it has been asked `after` times.
+class LateSession final : public trust::VerifySession {
+ public:
+  LateSession(std::unique_ptr<trust::VerifySession> session, int after)
+      : session_(std::move(session)), after_(after) {}
+  bool ready() override { return after_-- <= 0; }
+  void update(std::span<const std::byte> bytes) override { session_->update(bytes); }
+  std::vector<trust::Signer> finish() override { return session_->finish(); }
+
+ private:
+  std::unique_ptr<trust::VerifySession> session_;
+  int after_;
+};
+
+TEST_F(PipelineTest, AVerifierThatStartsLateGetsAllBytesInOrder) {
+  std::string content(3 << 20, '\0');
+  for (std::size_t i = 0; i < content.size(); ++i)
+    content[i] = static_cast<char>(i / 1000 + i % 7);
+  const std::string tar = imageTar("example.com/web", {}, content);
+  for (const int after : {0, 1, 5, 1000}) {
+    LateSession session(verifier_.begin(trust::FakeVerifier::sign(kFingerprint, tar)), after);
+    job_.session = &session;
+    EXPECT_EQ(run(tar).signers.size(), 1U) << after;
+    removeTree(dir_.path() / "data");
+  }
+}
+
+TEST_F(PipelineTest, AVerifierThatDoesNotStartIsTheReason) {
+  trust::StartingSession session([]() -> std::unique_ptr<trust::VerifySession> {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    throw TrustError("nobody we know");
+  });
+  job_.session = &session;
+  EXPECT_EQ(messageOf<TrustError>([&] { run(tar_); }), "nobody we know");
 }
 
 TEST_F(PipelineTest, ASignedArchiveIsStillChecked) {
