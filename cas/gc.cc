@@ -126,7 +126,7 @@ class Collector {
       const auto state = data ? data : look(dir);
       if (!state || !(state->old || isDisposableSlot(entry))) continue;
       note("transfer", dir, data ? data->bytes : 0, report_.ingests);
-      if (!options_.dryRun) removeTree(dir);
+      if (!options_.dryRun) removeSlot(dir);
     }
   }
 

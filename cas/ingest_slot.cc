@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "cas/pipeline.h"
 #include "core/base/error.h"
@@ -20,6 +21,9 @@ namespace {
 // flock(2) can't wait for a descriptor as well, so waiting is by looking again.
 constexpr int kPollMilliseconds = 100;
 constexpr std::size_t kMostPrefixBytes = 64;
+
+// To remove what somebody else touches at the same time.
+constexpr int kAttempts = 10;
 
 constexpr std::string_view kUnique = "unsigned-";
 constexpr std::string_view kRemoved = "removed-";
@@ -130,7 +134,26 @@ void IngestSlot::dropTar() const {
 }
 
 void IngestSlot::remove() const {
-  removeTree(dir_);
+  removeSlot(dir_);
+}
+
+// Out of the way first: who waits for it makes a lock of the same name as soon as ours has none,
+// and would go on among what is being removed.
+void removeSlot(const Path& dir) {
+  const Path gone = dir.parent_path() / (std::string(kRemoved) + Uuid::random().str());
+  if (::rename(dir.c_str(), gone.c_str()) != 0) {
+    if (errno == ENOENT) return;
+    throwErrno("removing " + dir.string());
+  }
+  // A collection that comes by may put a lock into it just now; it finds nothing then.
+  for (int attempt = 1;; ++attempt) {
+    try {
+      removeTree(gone);
+      return;
+    } catch (const SystemError& error) {
+      if (error.errnum() != ENOTEMPTY || attempt == kAttempts) throw;
+    }
+  }
 }
 
 }  // namespace actool::cas

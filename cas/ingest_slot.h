@@ -62,5 +62,7 @@ class IngestSlot {
 
 // Nothing when a process works in it.
 std::optional<FileLock> tryLockSlot(const Path& dir);
+// Removes one that the caller has locked, with all in it.
+void removeSlot(const Path& dir);
 
 }  // namespace actool::cas

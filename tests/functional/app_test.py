@@ -37,6 +37,7 @@ class AppCase(PodCase):
 
 
 class App(AppCase):
+    @harness.enters_namespaces
     def test_life_of_an_app(self):
         process, uuid = self.sandbox("--hostname=box")
         self.assertEqual(self.states(uuid), {})
@@ -82,6 +83,7 @@ class App(AppCase):
         self.assertEqual(self.mounts(), [])
         self.collect()
 
+    @harness.enters_namespaces
     def test_a_stubborn_app_is_killed(self):
         process, uuid = self.sandbox()
         self.add(uuid, "one", "trap '' TERM; while :; do sleep 0.1; done")
@@ -92,6 +94,7 @@ class App(AppCase):
         self.assertGreater(time.monotonic() - began, 8)
         self.assertEqual(self.app_status(uuid, "one")["exit_code"], "137")
 
+    @harness.enters_namespaces
     def test_what_is_refused_changes_nothing(self):
         process, uuid = self.sandbox()
         self.add(uuid, "one", "sleep 100")
@@ -129,6 +132,7 @@ class App(AppCase):
         process.wait(20)
         self.assertEqual(self.states(uuid), {"web": "exited"})
 
+    @harness.enters_namespaces
     def test_volumes_between_apps(self):
         process, uuid = self.sandbox("--volume=shared,kind=empty")
         self.add(uuid, "writer", "echo written > /mnt/file", "--mount=volume=shared,target=/mnt")
@@ -143,6 +147,7 @@ class App(AppCase):
         self.ok(self.app("start", uuid, "--app=reader"))
         self.assertEqual(self.ok(self.lab.actool("attach", "--app=reader", "--mode=list", uuid)).out, "stdout\n")
 
+    @harness.enters_namespaces
     def test_isolators_of_added_apps(self):
         process, uuid = self.sandbox()
         reported = lambda: {(one["app"], one["name"]): one["state"] for one in json.loads(
@@ -172,6 +177,7 @@ class App(AppCase):
         process.wait(30 * harness.SLOW)
         self.assertFalse(cgroup.exists())
 
+    @harness.enters_namespaces
     def test_many_at_once(self):
         process, uuid = self.sandbox()
         adders = [self.lab.popen("app", "add", uuid, self.id, f"--name=app{i}") for i in range(6)]
@@ -185,6 +191,7 @@ class App(AppCase):
         harness.wait_for(lambda: set(self.states(uuid).values()) == {"exited"}, "their ends")
         self.assertEqual(len(self.states(uuid)), 6)
 
+    @harness.enters_namespaces
     def test_interrupt_ends_a_sandbox(self):
         process, uuid = self.sandbox()
         self.add(uuid, "one", "sleep 100")
@@ -194,6 +201,7 @@ class App(AppCase):
         self.assertEqual(self.states(uuid), {"one": "exited"})
         self.refused(self.lab.actool("app", "add", uuid, self.id), 254, "is not running, it is exited")
 
+    @harness.enters_namespaces
     def test_killed_with_the_pod(self):
         process, uuid = self.sandbox()
         self.add(uuid, "one", "sleep 100")

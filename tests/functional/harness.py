@@ -62,6 +62,12 @@ def measures_memory(test):
     return test if SLOW == 1 else None
 
 
+def enters_namespaces(test):
+    """Of a command that enters a mount or user namespace: setns(2) wants one thread, and the runtime of
+    ThreadSanitizer has one of its own. What does so has no threads otherwise, so nothing is missed."""
+    return None if os.environ.get("ACTOOL_TEST_SANITIZER") == "thread" else test
+
+
 def kills(count):
     """How often to kill: fewer times where a sanitizer makes each slow. $ACTOOL_TEST_KILLS overrides."""
     return int(os.environ.get("ACTOOL_TEST_KILLS", count if SLOW == 1 else count // 5))

@@ -146,6 +146,7 @@ class Metadata(MetadataCase):
         self.assertIn("413", result.out)
         self.assertRegex(result.out.splitlines()[-1], "^[0-9a-f-]{36}$")
 
+    @harness.enters_namespaces
     def test_of_prepared_and_changing_pods(self):
         uuid = self.ok(self.lab.actool("prepare", self.id, "--exec=/bin/sh", "--", "-c", f"{GET}/pod/uuid")).out.strip()
         self.assertEqual(self.ok(self.lab.actool("run-prepared", "--mds-register", uuid)).out, uuid)

@@ -147,7 +147,9 @@ class Crashes(TenantCase):
         removing = time.monotonic() - begin
         seen = set()
         cut = 0
-        for attempt in range(KILLS):
+        for attempt in range(5 * KILLS):
+            if attempt >= KILLS and {(False, True), (True, False)} <= seen:
+                break
             there = bool(self.team_ids())
             cut += self.killed(removing if there else ingesting, *(remove if there else ingest))
             # Whatever is half done there, this namespace's removal takes no byte that it needs.

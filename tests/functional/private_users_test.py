@@ -88,6 +88,7 @@ class PrivateUsers(PodCase):
     def test_handlers_and_logs(self):
         self.ok(self.shell("echo to the log; echo x >/dev/stderr", app=["--stdout=log", "--stderr=log"]))
 
+    @harness.enters_namespaces
     def test_apps_that_are_added(self):
         file = self.lab.work / "sandbox-uuid"
         process = self.lab.popen("app", "sandbox", "--private-users", f"--uuid-file-save={file}")

@@ -224,6 +224,7 @@ class Rootless(Case):
         self.assertEqual(self.ok(self.run_pod(self.id)).out, "before 0\nran\n")
         self.assertEqual(len(list((self.lab.store / "pods").glob("*/*/overlay/*/upper/after"))), 1)
 
+    @harness.enters_namespaces
     def test_enter_stop_and_logs(self):
         process, uuid = self.start(self.id, "--stdout=log", *SH, "echo logged; exec sleep 1000")
         inside = self.ok(self.lab.actool("enter", uuid, "/bin/sh", "-c", "id -u; cat /proc/self/uid_map; hostname; ps | grep -c sleep"))
@@ -241,6 +242,7 @@ class Rootless(Case):
         self.ok(self.lab.actool("rm", uuid))
         self.assertEqual(self.pods(), [])
 
+    @harness.enters_namespaces
     def test_several_are_stopped_at_once(self):
         uuids = [self.start(self.id, *SH, "exec sleep 1000")[1] for _ in range(2)]
         self.ok(self.lab.actool("stop", "--force", *uuids))
@@ -253,6 +255,7 @@ class Rootless(Case):
         self.assertEqual(done.code, 0, done)
         self.assertIn("0", done.out)
 
+    @harness.enters_namespaces
     def test_apps_come_and_go(self):
         file = self.home / "uuid"
         process = self.lab.popen("app", "sandbox", f"--uuid-file-save={file}")
@@ -375,6 +378,7 @@ class Network(Case):
         harness.wait_for(lambda: harness.ended(own), "the end of slirp4netns")
         self.nothing_left()
 
+    @harness.enters_namespaces
     def test_ports(self):
         image = self.ingest("example.com/listener", {**self.APP, "ports": [
             {"name": "www", "port": 80, "protocol": "tcp"}, {"name": "many", "port": 90, "count": 2, "protocol": "tcp"}]})

@@ -1,7 +1,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <optional>
+#include <thread>
+
 #include "cas/inflate.h"
+#include "cas/ingest_slot.h"
 #include "cas/interrupt.h"
 #include "tests/unit/cas/store_test_support.h"
 
@@ -279,6 +284,37 @@ TEST_F(IngestTest, AnotherVersionOfTheStoreIsNotTouched) {
   writeFilePlain(layout_.versionFile(), "actool-store 9\n");
   EXPECT_THROW(ingestSigned(packed_), Error);
   EXPECT_EQ(listDir(layout_.dir()), std::vector<std::string>{"version"});
+}
+
+// Who waits for a slot goes on with nothing that its holder is about to remove.
+TEST_F(IngestTest, ASlotThatIsRemovedIsNobodyElses) {
+  const auto acquire = [&] {
+    return IngestSlot::acquire(layout_, "key", -1, [](std::uint64_t) {});
+  };
+  const Path dir = layout_.ingestDir() / "key";
+  for (int round = 0; round < 5; ++round) {
+    std::optional<IngestSlot> slot = acquire();
+    for (int i = 0; i < 1000; ++i)
+      writeFilePlain(dir / std::to_string(i), "");
+    std::atomic<bool> removed = false;
+    std::thread waiting([&] {
+      std::optional<FileLock> lock;
+      while (!lock) {
+        makeDirs(dir);
+        lock = tryLockSlot(dir);
+      }
+      writeFilePlain(dir / "mine", "");
+      while (!removed) {
+      }
+      EXPECT_EQ(listDir(dir), (std::vector<std::string>{"lock", "mine"}));
+      removeSlot(dir);
+    });
+    EXPECT_NO_THROW(slot->remove());
+    slot.reset();
+    removed = true;
+    waiting.join();
+  }
+  EXPECT_EQ(ingests(), std::vector<std::string>{});
 }
 
 }  // namespace
