@@ -112,15 +112,20 @@ void writeFilePlain(const Path& path, std::string_view content, mode_t mode) {
 }
 
 void makeDirs(const Path& path, mode_t mode) {
-  if (path.empty() || ::mkdir(path.c_str(), mode) == 0) return;
-  if (errno == ENOENT && path.has_parent_path() && path.parent_path() != path) {
-    makeDirs(path.parent_path(), mode);
+  if (path.empty()) return;
+  for (;;) {
     if (::mkdir(path.c_str(), mode) == 0) return;
+    if (errno == ENOENT && path.has_parent_path() && path.parent_path() != path) {
+      makeDirs(path.parent_path(), mode);
+      if (::mkdir(path.c_str(), mode) == 0) return;
+    }
+    const int error = errno;
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
+    // It was there, and another process has removed it since.
+    if (error == EEXIST && ::lstat(path.c_str(), &info) != 0 && errno == ENOENT) continue;
+    throw SystemError(error, "creating directory " + path.string());
   }
-  const int error = errno;
-  struct stat info {};
-  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
-  throw SystemError(error, "creating directory " + path.string());
 }
 
 void syncDir(const Path& path) {
