@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <new>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -16,6 +19,11 @@ namespace {
 // The kernel's usual upper limit (/proc/sys/fs/pipe-max-size). With the default of 64 KiB
 // gpg and we would take turns on the processor instead of working side by side.
 constexpr int kPipeBytes = 1 << 20;
+
+// A pipe wakes its writer for every page that is read, and its reader for every page that is
+// written. gpg does 8 KiB at a time, and answering each costs as much as hashing it; in this time
+// it does a quarter of a pipe.
+constexpr std::chrono::microseconds kPace{200};
 
 }  // namespace
 
@@ -31,8 +39,6 @@ GpgLoop::GpgLoop(gpgme_ctx_t context) {
 gpgme_error_t GpgLoop::add(void* self, int fd, int fromGpg, gpgme_io_cb_t handler,
                            void* handlerData, void** tag) {
   auto& loop = *static_cast<GpgLoop*>(self);
-  // Over the user's quota of pipe pages it stays as small as it is, which is only slower.
-  if (fromGpg == 0) static_cast<void>(::fcntl(fd, F_SETPIPE_SZ, kPipeBytes));
   try {
     *tag = &loop.watches_.emplace_back(Watch{fd, fromGpg != 0, handler, handlerData});
   } catch (const std::bad_alloc&) {  // called from C
@@ -64,6 +70,7 @@ void GpgLoop::runUntil(const std::function<bool()>& enough) {
 }
 
 void GpgLoop::serveOnce() {
+  if (std::exchange(onlyOwn_, false)) std::this_thread::sleep_for(kPace);
   // A handler may remove any watch, its own too, so they are only dropped here.
   watches_.remove_if([](const Watch& watch) { return watch.removed; });
   std::vector<pollfd> polls;
@@ -77,15 +84,17 @@ void GpgLoop::serveOnce() {
     if (errno == EINTR) return;
     throwErrno("waiting for gpg");
   }
+  onlyOwn_ = true;
   for (std::size_t i = 0; i < polls.size() && !done_; ++i) {
-    if (polls[i].revents != 0 && !order[i]->removed) serve(*order[i]);
+    if (polls[i].revents == 0 || order[i]->removed) continue;
+    if (!order[i]->own) onlyOwn_ = false;
+    serve(*order[i]);
   }
 }
 
 void GpgLoop::serve(Watch& watch) {
-  if (watch.fd == divertedFd_) {
-    const auto writer = writer_;  // it may give the descriptor back while it runs
-    writer();
+  if (const auto own = watch.own) {  // a copy: it may give the descriptor back while it runs
+    own();
     return;
   }
   servedFd_ = watch.fd;
@@ -94,9 +103,12 @@ void GpgLoop::serve(Watch& watch) {
   servedFd_ = -1;
 }
 
-void GpgLoop::divert(int fd, std::function<void()> writer) {
-  divertedFd_ = writer ? fd : -1;
-  writer_ = std::move(writer);
+void GpgLoop::divert(int fd, std::function<void()> own) {
+  // Over the user's quota of pipe pages it stays as small as it is, which is only slower.
+  if (own) static_cast<void>(::fcntl(fd, F_SETPIPE_SZ, kPipeBytes));
+  for (Watch& watch : watches_) {
+    if (watch.fd == fd && !watch.removed) watch.own = own;
+  }
 }
 
 }  // namespace actool::trust

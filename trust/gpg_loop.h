@@ -23,9 +23,9 @@ class GpgLoop {
   void runUntil(const std::function<bool()>& enough);
   // The descriptor whose handler is running: what a data callback of gpgme's is called for.
   int servedFd() const noexcept { return servedFd_; }
-  // From now on calls `writer` when `fd` can be written to, instead of gpgme's handler; an empty
-  // function gives it back. `writer` has to be able to take EAGAIN.
-  void divert(int fd, std::function<void()> writer);
+  // From now on calls `own` when `fd` is ready, instead of gpgme's handler, and makes its pipe
+  // large; an empty function gives it back. `own` has to be able to take EAGAIN.
+  void divert(int fd, std::function<void()> own);
   bool done() const noexcept { return done_; }
   // Nothing more can be given to gpg: all was, or it has closed its inputs.
   bool inputsClosed() const noexcept;
@@ -39,6 +39,7 @@ class GpgLoop {
     bool fromGpg;
     gpgme_io_cb_t handler;
     void* handlerData;
+    std::function<void()> own{};  // instead of `handler`
     bool removed = false;
   };
 
@@ -50,10 +51,9 @@ class GpgLoop {
   void serve(Watch& watch);
 
   std::list<Watch> watches_;
+  bool onlyOwn_ = false;  // the last round served diverted descriptors alone
   gpgme_io_cbs callbacks_{};
   int servedFd_ = -1;
-  int divertedFd_ = -1;
-  std::function<void()> writer_;
   bool done_ = false;
   gpgme_error_t error_ = 0;
 };

@@ -205,7 +205,7 @@ SignaturePacket readSignature(std::string_view body) {
         "sign with 'gpg --armor --detach-sign'");
   }
   SignaturePacket signature;
-  reader.take(1);  // public-key algorithm
+  signature.keyAlgorithm = static_cast<std::uint8_t>(reader.number(1));
   signature.hashAlgorithm = static_cast<std::uint8_t>(reader.number(1));
   readSubpackets(reader.take(reader.number(2)), signature);
   readSubpackets(reader.take(reader.number(2)), signature);

@@ -17,7 +17,8 @@ namespace actool::trust {
 
 // What a signature packet says of itself. None of it is verified.
 struct SignaturePacket {
-  std::uint8_t hashAlgorithm = 0;   // RFC 4880 section 9.4
+  std::uint8_t keyAlgorithm = 0;    // RFC 4880 section 9.1
+  std::uint8_t hashAlgorithm = 0;   // section 9.4
   std::string issuerFingerprint{};  // lower-case hex, empty when not stated
   std::string issuerKeyId{};        // 16 lower-case hex digits, empty when not stated
 

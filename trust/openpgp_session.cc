@@ -1,15 +1,19 @@
 #include "trust/openpgp_session.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "trust/gpg_context.h"
@@ -18,6 +22,8 @@ namespace actool::trust {
 namespace {
 
 constexpr std::size_t kKeyIdDigits = 16;
+constexpr std::size_t kPiecesAtOnce = 64;
+constexpr std::size_t kMovedAtOnce = 1 << 20;
 
 // Clocks of signers and of hosts without a network differ by minutes, time zones by hours.
 constexpr auto kClockTolerance = std::chrono::hours(24);
@@ -43,6 +49,12 @@ class NoStopSignals {
   sigset_t before_{};
 };
 
+GpgData dataFromCallbacks(gpgme_data_cbs& callbacks, void* owner) {
+  gpgme_data_t raw = nullptr;
+  check(gpgme_data_new_from_cbs(&raw, &callbacks, owner), "passing data to gpgme");
+  return GpgData(raw);
+}
+
 std::chrono::system_clock::time_point fromSeconds(unsigned long seconds) {
   return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(seconds));
 }
@@ -57,23 +69,23 @@ void refuseSignatures(const std::vector<std::string>& reasons, bool unknown) {
 
 OpenPgpSession::OpenPgpSession(std::shared_ptr<const KeySet> keys, DetachedSignature signature)
     : keys_(std::move(keys)),
-      signature_(std::move(signature)),
+      message_(std::move(signature)),
       context_(keys_->context()),
       loop_(context_.get()),
-      signatureData_(dataFromMemory(signature_.packets)) {
-  callbacks_.read = giveBytes;
-  gpgme_data_t raw = nullptr;
-  check(gpgme_data_new_from_cbs(&raw, &callbacks_, this), "passing data to gpgme");
-  signedData_.reset(raw);
+      null_(openFile("/dev/null", O_WRONLY)) {
+  inputCallbacks_.read = giveBytes;
+  outputCallbacks_.write = takeBytes;
+  input_ = dataFromCallbacks(inputCallbacks_, this);
+  output_ = dataFromCallbacks(outputCallbacks_, this);
   const NoStopSignals mask;
-  check(gpgme_op_verify_start(context_.get(), signatureData_.get(), raw, nullptr), "starting gpg");
+  check(gpgme_op_verify_start(context_.get(), input_.get(), nullptr, output_.get()),
+        "starting gpg");
 }
 
 OpenPgpSession::~OpenPgpSession() {
   if (loop_.done()) return;
   // gpg is shown the end of its input, calls the signature bad and ends; nobody listens.
   // It must be gone before the home directory is.
-  pending_ = {};
   try {
     runToEnd();
   } catch (const Error& error) {
@@ -83,24 +95,50 @@ OpenPgpSession::~OpenPgpSession() {
 
 ssize_t OpenPgpSession::giveBytes(void* self, void* buffer, std::size_t size) {
   auto& session = *static_cast<OpenPgpSession*>(self);
-  auto& pending = session.pending_;
+  if (session.pending_.empty()) return 0;
+  const auto bytes = session.pending_.front().subspan(session.pendingAt_);
   // A pipe takes this many bytes whole or not at all, so that gpgme keeps none back which would
   // have to go before what is written directly.
-  const std::size_t count = std::min({size, pending.size(), std::size_t{PIPE_BUF}});
-  std::copy_n(pending.data(), count, static_cast<std::byte*>(buffer));
-  pending = pending.subspan(count);
-  if (session.inputFd_ < 0 && count > 0) {
+  const std::size_t count = std::min({size, bytes.size(), std::size_t{PIPE_BUF}});
+  std::copy_n(bytes.data(), count, static_cast<std::byte*>(buffer));
+  session.given(count);
+  if (session.inputFd_ < 0) {
     session.inputFd_ = session.loop_.servedFd();
     session.loop_.divert(session.inputFd_, [&session] { session.writeBytes(); });
   }
   return static_cast<ssize_t>(count);
 }
 
+// gpgme has read a little of what gpg gives out: from now on nobody does.
+ssize_t OpenPgpSession::takeBytes(void* self, const void*, std::size_t size) {
+  auto& session = *static_cast<OpenPgpSession*>(self);
+  if (session.outputFd_ < 0) {
+    session.outputFd_ = session.loop_.servedFd();
+    session.loop_.divert(session.outputFd_, [&session] { session.discardOutput(); });
+  }
+  return static_cast<ssize_t>(size);
+}
+
+void OpenPgpSession::given(std::size_t count) {
+  while (!pending_.empty() && count >= pending_.front().size() - pendingAt_) {
+    count -= pending_.front().size() - pendingAt_;
+    pending_ = pending_.subspan(1);
+    pendingAt_ = 0;
+  }
+  pendingAt_ += count;
+}
+
 void OpenPgpSession::writeBytes() {
   while (!pending_.empty()) {
-    const ssize_t count = ::write(inputFd_, pending_.data(), pending_.size());
-    if (count >= 0) {
-      pending_ = pending_.subspan(static_cast<std::size_t>(count));
+    std::array<iovec, kPiecesAtOnce> pieces;
+    const std::size_t count = std::min(pending_.size(), pieces.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto bytes = pending_[i].subspan(i == 0 ? pendingAt_ : 0);
+      pieces[i] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    }
+    const ssize_t written = ::writev(inputFd_, pieces.data(), static_cast<int>(count));
+    if (written >= 0) {
+      given(static_cast<std::size_t>(written));
     } else if (errno == EAGAIN) {
       return;
     } else if (errno != EINTR) {
@@ -111,17 +149,30 @@ void OpenPgpSession::writeBytes() {
   }
 }
 
+void OpenPgpSession::discardOutput() {
+  const ssize_t moved =
+      ::splice(outputFd_, nullptr, null_.get(), nullptr, kMovedAtOnce, SPLICE_F_NONBLOCK);
+  if (moved > 0 || (moved < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  // The end, or a kernel that does not do that: gpgme goes on.
+  loop_.divert(outputFd_, {});
+}
+
 void OpenPgpSession::runToEnd() {
+  pending_ = {};
   loop_.divert(inputFd_, {});  // gpgme's handler asks giveBytes(), gets none, closes the pipe
   loop_.runUntil([] { return false; });
 }
 
-void OpenPgpSession::update(std::span<const std::byte> bytes) {
+bool OpenPgpSession::give(const OpenPgpMessage::Pieces& pieces) {
   // While there are bytes giveBytes() never gives none, which would mean the end of input.
-  pending_ = bytes;
+  pending_ = pieces;
+  pendingAt_ = 0;
   loop_.runUntil([this] { return pending_.empty() || loop_.inputsClosed(); });
-  if (pending_.empty()) return;
-  pending_ = {};
+  return pending_.empty();
+}
+
+void OpenPgpSession::update(std::span<const std::byte> bytes) {
+  if (give(message_.add(bytes))) return;
   runToEnd();
   // gpg ended before the bytes did. Its reason, when it gave one, says more than ours.
   static_cast<void>(verdict());
@@ -129,7 +180,8 @@ void OpenPgpSession::update(std::span<const std::byte> bytes) {
 }
 
 std::vector<Signer> OpenPgpSession::finish() {
-  pending_ = {};
+  // Should gpg have ended before, its verdict says why.
+  static_cast<void>(give(message_.end()));
   runToEnd();
   return verdict();
 }

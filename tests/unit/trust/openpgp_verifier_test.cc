@@ -230,6 +230,22 @@ TEST_F(OpenPgpVerifier, TakesOnlyDetachedSignaturesOverBinaryFiles) {
   EXPECT_THAT(why(lab().sign(key, kBytes, {"--textmode"})), HasSubstr("type 0x01"));
 }
 
+// What is signed may itself be something that gpg understands.
+TEST_F(OpenPgpVerifier, BytesAreBytesWhateverIsInThem) {
+  const std::string key = lab().makeKey("Bytes <bytes@example.com>");
+  trustKey(key);
+  const std::string inner = lab().sign(key, kBytes, {"--detach-sign"});
+  const std::string message = lab().sign(key, kBytes, {"--sign", "--compress-algo=none"});
+  // The message's own signature is good, of the bytes in it, but not of the message.
+  EXPECT_THAT(why(inner, message), StartsWith("bad signature by key " + key));
+  const std::string outer = lab().sign(key, message);
+  const std::vector<Signer> signers = verify(outer, message);
+  ASSERT_EQ(signers.size(), 1U);
+  EXPECT_EQ(signers[0].fingerprint, key);
+  EXPECT_THAT(why(outer, message + message), StartsWith("bad signature by key " + key));
+  EXPECT_THAT(why(outer), StartsWith("bad signature by key " + key));
+}
+
 TEST_F(OpenPgpVerifier, NamesEverySignerThatIsGood) {
   const std::string first = lab().makeKey("First <first@example.com>");
   const std::string second = lab().makeKey("Second <second@example.com>");

@@ -108,6 +108,18 @@ TEST_P(VerifierConformance, NamesTheSignerOfGoodBytesInPiecesOfAnySize) {
   }
 }
 
+TEST_P(VerifierConformance, TakesBytesOfAnyNumber) {
+  std::string all((1 << 20) + 1, 'y');
+  for (const std::size_t size : {std::size_t{1}, std::size_t{505}, std::size_t{506},
+                                 std::size_t{507}, std::size_t{1 << 20}, all.size()}) {
+    const std::string bytes = all.substr(0, size);
+    const std::string signature = subject_->sign(true, bytes);
+    EXPECT_EQ(verify(signature, bytes).size(), 1U) << size;
+    EXPECT_THAT(whyRefused(signature, bytes + 'y'), HasSubstr("bad signature")) << size;
+    EXPECT_THAT(whyRefused(signature, bytes.substr(1)), HasSubstr("bad signature")) << size;
+  }
+}
+
 TEST_P(VerifierConformance, SignsNothingAtAll) {
   EXPECT_EQ(verify(subject_->sign(true, ""), "").size(), 1U);
 }
