@@ -11,6 +11,7 @@
 #include <libtorrent/alert_types.hpp>
 #include <libtorrent/magnet_uri.hpp>
 #include <libtorrent/session.hpp>
+#include <libtorrent/settings_pack.hpp>
 #include <libtorrent/torrent_handle.hpp>
 #include <libtorrent/torrent_info.hpp>
 #include <libtorrent/torrent_status.hpp>
@@ -63,10 +64,20 @@ class Getter {
       tick();
     }
     bytes_->seal();
+    hurryTicks();
     return ingest_->finish(torrent_->imageSize);
   }
 
  private:
+  // A session that is to end does so at one of its ticks; while the image is committed peers are
+  // still given pieces.
+  void hurryTicks() {
+    constexpr int kMilliseconds = 20;
+    lt::settings_pack pack;
+    pack.set_int(lt::settings_pack::tick_interval, kMilliseconds);
+    session_->apply_settings(std::move(pack));
+  }
+
   lt::add_torrent_params paramsOf() const {
     lt::add_torrent_params params;
     if (isMagnet(request_.place)) {

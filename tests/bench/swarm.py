@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import pathlib
+import selectors
 import signal
 import subprocess
 import sys
@@ -96,17 +97,21 @@ class Bench:
 
     def wait(self, processes, limit):
         """Until all have ended; the seconds that each took."""
-        begin, ended = time.monotonic(), {}
-        while len(ended) < len(processes):
+        begin, ended = time.monotonic(), []
+        with selectors.DefaultSelector() as selector:
             for process in processes:
-                if process not in ended and process.poll() is not None:
-                    if process.returncode != 0:
-                        sys.exit(f"swarm: a fetch failed ({process.returncode}):\n{(self.lab.work / 'errors').read_text()[-4000:]}")
-                    ended[process] = time.monotonic() - begin
-            if time.monotonic() - begin > limit:
-                sys.exit(f"swarm: {len(processes) - len(ended)} of {len(processes)} hosts have nothing after {limit:.0f} s")
-            time.sleep(0.005)
-        return sorted(ended.values())
+                selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, process)
+            while len(ended) < len(processes):
+                ready = selector.select(begin + limit - time.monotonic())
+                if not ready:
+                    sys.exit(f"swarm: {len(processes) - len(ended)} of {len(processes)} hosts have nothing after {limit:.0f} s")
+                for key, _ in ready:
+                    ended.append(time.monotonic() - begin)
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    if key.data.wait() != 0:
+                        sys.exit(f"swarm: a fetch failed ({key.data.returncode}):\n{(self.lab.work / 'errors').read_text()[-4000:]}")
+        return sorted(ended)
 
     def seeder(self, image, address, *words, host=None):
         store = f"seeder{len(self.lab.processes)}"

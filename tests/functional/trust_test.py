@@ -299,7 +299,7 @@ class Verify(TrustCase):
         with open(fifo, "wb") as stream:
             stream.write(b"x" * 100_000)
             stream.flush()
-            harness.wait_for(lambda: processes_with("--verify"), "gpg to start")
+            harness.wait_for(lambda: processes_with("--output"), "gpg to start")
             process.send_signal(signal.SIGKILL)
             process.communicate()
             harness.wait_for(lambda: not processes_with("actool-gpg."), "gpg to end")
