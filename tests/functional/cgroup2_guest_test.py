@@ -32,6 +32,36 @@ code=0
 actool run "$1" --memory=30M --exec=/bin/sh -- -c 'x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done' || code=$?
 echo "eater: $code"
 ls -d /sys/fs/cgroup/actool-* 2>/dev/null || echo "left: nothing"
+
+# An ordinary user with a cgroup as a unit with Delegate=yes has it.
+delegated=/sys/fs/cgroup/delegated
+mkdir -p $delegated/session /tmp/user
+echo "+memory +cpu +pids" >/sys/fs/cgroup/cgroup.subtree_control
+echo "+memory +cpu +pids" >$delegated/cgroup.subtree_control
+chown 1000:1000 $delegated $delegated/cgroup.procs $delegated/cgroup.subtree_control $delegated/session $delegated/session/cgroup.procs
+cp -a /given /tmp/user/store
+chown -R 1000:1000 /tmp/user
+chmod 1777 /tmp
+as_user() {
+  sh -c 'echo $$ >"$0"; exec setpriv --reuid=1000 --regid=1000 --clear-groups -- "$@"' $delegated/session/cgroup.procs \
+    /tools/actool --dir=/tmp/user/store --system-config=/tmp/none --local-config=/tmp/none "$@"
+}
+uuid=$(as_user prepare "$1" --exec=/bin/sh --memory=40M --cpu=250m -- -c 'while :; do :; done')
+as_user run-prepared "$uuid" &
+group=$(echo $delegated/actool-$uuid/web)
+until grep -q 'nr_throttled [1-9]' $group/cpu.stat 2>/dev/null; do sleep 0.1; done
+for file in memory.max cpu.max; do
+  echo "user $file: $(cat $group/$file)"
+done
+echo "user group: $(stat -c %u $group)"
+as_user status "$uuid" | sed -n 's/^isolator-\(.*\)=/user \1: /p'
+as_user stop --force "$uuid" >/dev/null
+wait || true
+test -e $delegated/actool-$uuid || echo "user after: gone"
+code=0
+as_user run "$1" --memory=30M --exec=/bin/sh -- -c 'x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done' || code=$?
+echo "user eater: $code"
+ls -d $delegated/actool-* 2>/dev/null || echo "user left: nothing"
 """
 
 
@@ -69,6 +99,14 @@ class GuestCase(vm_pods.VirtualMachine):
         self.assertEqual(found["after"], "gone")
         self.assertEqual(found["left"], "nothing")
         self.assertEqual(found["eater"], "137", result)
+        self.assertEqual(found["user memory.max"], str(40_000_000 // 4096 * 4096), result)
+        self.assertEqual(found["user cpu.max"], "25000 100000", result)
+        self.assertEqual(found["user group"], "1000", result)
+        for name in ("resource/memory", "resource/cpu"):
+            self.assertEqual(found[f"user web:{name}"], "applied", result)
+        self.assertEqual(found["user after"], "gone", result)
+        self.assertEqual(found["user eater"], "137", result)
+        self.assertEqual(found["user left"], "nothing", result)
 
 
 if __name__ == "__main__":
