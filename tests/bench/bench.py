@@ -117,7 +117,10 @@ class Bench:
         if not self.arguments.tree:
             collect_tree(self.tree, TAR_SIZE)
         busybox = lab.work / "busybox"
-        (busybox / "bin").mkdir(parents=True)
+        # As every distribution's images have them, and as crun makes them once in the tree that it runs on.
+        for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
+            (busybox / name).mkdir(parents=True)
+        (busybox / "etc/hosts").write_text("127.0.0.1\tlocalhost\n")
         shutil.copy(harness.BUSYBOX, busybox / "bin/busybox")
         for applet in ("true", "sh", "sleep"):
             os.symlink("busybox", busybox / "bin" / applet)
