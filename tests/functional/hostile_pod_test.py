@@ -96,6 +96,29 @@ class Apps(HostileCase):
         self.assertNotIn("boot", result.out)
         self.assertNotIn("home", result.out)
 
+    def test_writing_to_the_program_of_the_stage1(self):
+        """As CVE-2019-5736 had it. Who may look into the supervisor, the host's root here, finds the pod's file."""
+        program = harness.BIN / "stage1/native/rootfs/run"
+        before = program.read_bytes()
+        process, uuid = self.start(*self.shell("echo ready; exec sleep 100"))
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        held = []
+        for link in pathlib.Path("/proc").glob("[0-9]*/exe"):
+            try:
+                if os.readlink(link).endswith(f"{uuid}/stage1/rootfs/run"):
+                    held.append(os.open(link, os.O_PATH))
+            except OSError:
+                continue
+        self.assertTrue(held)
+        self.ok(self.lab.actool("stop", "--force", uuid))
+        process.wait(20)
+        for fd in held:
+            file = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+            os.pwrite(file, b"overwritten", 0)
+            os.close(file)
+            os.close(fd)
+        self.assertEqual(program.read_bytes(), before)
+
     def test_tracing_the_supervisor(self):
         source = self.lab.work / "trace.c"
         source.write_text(r"""
