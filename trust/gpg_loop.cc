@@ -103,7 +103,7 @@ void GpgLoop::serve(Watch& watch) {
   servedFd_ = -1;
 }
 
-void GpgLoop::divert(int fd, std::function<void()> own) {
+void GpgLoop::divert(int fd, const std::function<void()>& own) {
   // Over the user's quota of pipe pages it stays as small as it is, which is only slower.
   if (own) static_cast<void>(::fcntl(fd, F_SETPIPE_SZ, kPipeBytes));
   for (Watch& watch : watches_) {

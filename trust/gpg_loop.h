@@ -25,7 +25,7 @@ class GpgLoop {
   int servedFd() const noexcept { return servedFd_; }
   // From now on calls `own` when `fd` is ready, instead of gpgme's handler, and makes its pipe
   // large; an empty function gives it back. `own` has to be able to take EAGAIN.
-  void divert(int fd, std::function<void()> own);
+  void divert(int fd, const std::function<void()>& own);
   bool done() const noexcept { return done_; }
   // Nothing more can be given to gpg: all was, or it has closed its inputs.
   bool inputsClosed() const noexcept;
