@@ -41,7 +41,7 @@ constexpr std::chrono::seconds kActive{2};
 // Of what is averaged, one in so many.
 constexpr int kWeight = 16;
 // Of one peer; those that it forgets are rejected once more.
-constexpr std::size_t kMostRejected = 4096;
+constexpr std::size_t kMostReferred = 4096;
 constexpr std::size_t kMostHeld = 4096;
 
 using Block = std::pair<int, int>;  // piece, start
@@ -103,13 +103,11 @@ class SpreadPeer final : public lt::peer_plugin {
 
   ~SpreadPeer() override { pieces_->forget(*this); }
 
-  struct Rejections {
-    Clock::time_point first;
-    int count = 0;
-  };
-  Rejections rejected(const Block& block) const {
-    const auto found = rejected_.find(block);
-    return found == rejected_.end() ? Rejections{} : found->second;
+  // When it was first told to ask others for the block.
+  std::optional<Clock::time_point> referred(const Block& block) const {
+    const auto found = referred_.find(block);
+    if (found == referred_.end()) return std::nullopt;
+    return found->second;
   }
   // Rejections have not brought it to anybody else in this time: nobody gives to it.
   bool isAlone(Clock::time_point now) const { return waiting_ && now - *waiting_ > kAlone; }
@@ -121,9 +119,8 @@ class SpreadPeer final : public lt::peer_plugin {
 
   // As others have the piece.
   void refer(const lt::peer_request& request, Clock::time_point now) {
-    if (rejected_.size() >= kMostRejected) rejected_.clear();
-    ++rejected_.try_emplace({static_cast<int>(request.piece), request.start}, Rejections{now})
-          .first->second.count;
+    if (referred_.size() >= kMostReferred) referred_.clear();
+    referred_.try_emplace({static_cast<int>(request.piece), request.start}, now);
     if (!waiting_) waiting_ = now;
     reject(request);
   }
@@ -174,7 +171,7 @@ class SpreadPeer final : public lt::peer_plugin {
   lt::peer_connection_handle connection_;
   bool knowsRejections_ = false;
   Clock::time_point asked_{};
-  std::map<Block, Rejections> rejected_;
+  std::map<Block, Clock::time_point> referred_;
   std::set<int> given_;
   std::optional<Clock::time_point> waiting_;  // since it was rejected, for a piece of others
 };
@@ -217,17 +214,18 @@ bool Pieces::holds(SpreadPeer& peer, const lt::peer_request& request) {
   if (index < 0 || static_cast<std::size_t>(index) >= pieces_.size()) return false;
   Piece& piece = pieces_[static_cast<std::size_t>(index)];
   const auto now = Clock::now();
-  const auto rejected = peer.rejected({index, request.start});
-  const bool late = !piece.spread && piece.owner != nullptr && now - piece.given > patience();
-  const bool again = piece.spread && rejected.count > 0 &&
-                     now - rejected.first > (unspread_ == 0 ? kPause : patience());
-  const bool over = (piece.owner == nullptr || late) && hasItsShare(peer, now);
-  if ((piece.owner == nullptr || late) && !over) own(piece, peer, now);
+  const auto referred = peer.referred({index, request.start});
+  const bool again =
+      piece.spread && referred && now - *referred > (unspread_ == 0 ? kPause : patience());
+  const bool late = !piece.spread && now - piece.given > patience();
+  const bool toBeHad = piece.owner == nullptr || late;
+  const bool over = toBeHad && hasItsShare(peer, now);
+  if (toBeHad && !over) own(piece, peer, now);
   if (piece.owner == &peer || again || peer.isAlone(now) || held_.size() >= kMostHeld) {
     peer.give(index);
     return false;
   }
-  if (piece.spread && (rejected.count == 0 || unspread_ == 0)) {
+  if (piece.spread && (!referred || unspread_ == 0)) {
     peer.refer(request, now);
   } else {
     held_.push_back({&peer, request, now + kPause, over});
@@ -254,7 +252,9 @@ void Pieces::has(SpreadPeer& peer, int index) {
   const auto now = Clock::now();
   if (piece.owner == &peer) {
     usual_ += (now - piece.given - usual_) / kWeight;
-    if (last_ != Clock::time_point{}) interval_ += (now - last_ - interval_) / kWeight;
+    // A swarm that stood still is as fast as before.
+    const auto passed = std::min<Clock::duration>(now - last_, kActive);
+    if (last_ != Clock::time_point{}) interval_ += (passed - interval_) / kWeight;
     last_ = now;
   }
   if (piece.owner == nullptr) {
