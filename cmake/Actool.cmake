@@ -3,7 +3,9 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+# What nothing refers to is left out of programs: each page of one is mapped whenever it starts.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -ffunction-sections -fdata-sections")
+set(CMAKE_EXE_LINKER_FLAGS_RELEASE "-Wl,--gc-sections")
 
 set(ACTOOL_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wnon-virtual-dtor
     -Wold-style-cast -Woverloaded-virtual -Wconversion -Wno-sign-conversion
@@ -104,12 +106,12 @@ function(actool_link_statically target)
   endforeach()
 endfunction()
 
-# actool_tool(NAME SOURCES a.cc ... [DEPS ...] [STATIC library ...] [LINKS actool-x ...]): a program in
-# the libexec directory. STATIC lists the libraries that replace DEPS where it is linked statically.
-# LINKS are the further subcommands that live in it: `actool x` execs
-# `actool-x`, and the program looks at its own name to see which it is.
+# actool_tool(NAME SOURCES a.cc ... [DEPS ...] [STATIC library ...] [LINKS actool-x ...] [IN_BIN]): a
+# program in the libexec directory, or in that for users' programs. STATIC lists the libraries that
+# replace DEPS where it is linked statically. LINKS are the further subcommands that live in it:
+# `actool x` execs `actool-x`, and the program looks at its own name to see which it is.
 function(actool_tool name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;STATIC;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "IN_BIN" "" "SOURCES;DEPS;STATIC;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   if(ARG_STATIC AND ACTOOL_STATIC)
     actool_link_statically(${name} ${ARG_STATIC})
@@ -118,11 +120,18 @@ function(actool_tool name)
   endif()
   actool_common(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${ACTOOL_BIN_DIR})
-  install(TARGETS ${name} RUNTIME DESTINATION ${ACTOOL_LIBEXEC_DIR})
+  set(directory ${ACTOOL_LIBEXEC_DIR})
+  set(from_link ${name})
+  if(ARG_IN_BIN)
+    set(directory ${CMAKE_INSTALL_BINDIR})
+    file(RELATIVE_PATH from_link /${ACTOOL_LIBEXEC_DIR} /${CMAKE_INSTALL_BINDIR}/${name})
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION ${directory})
   foreach(link IN LISTS ARG_LINKS)
     add_custom_command(TARGET ${name} POST_BUILD
       COMMAND ${CMAKE_COMMAND} -E create_symlink ${name} ${ACTOOL_BIN_DIR}/${link})
-    install(CODE "file(CREATE_LINK ${name} \
+    install(CODE "file(MAKE_DIRECTORY \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${ACTOOL_LIBEXEC_DIR}\")
+      file(CREATE_LINK ${from_link} \
       \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${ACTOOL_LIBEXEC_DIR}/${link}\" SYMBOLIC)")
   endforeach()
 endfunction()

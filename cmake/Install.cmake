@@ -15,7 +15,7 @@ foreach(page IN LISTS ACTOOL_PAGES)
     COMMAND ${CMAKE_COMMAND} -E make_directory ${ACTOOL_MAN_DIR}
     COMMAND ${ACTOOL_BIN_DIR}/${page} --help-man > ${file}
     DEPENDS actool-discover actool-fetch actool-trust actool-image actool-p2p actool-mirror
-            actool-run actool-machine)
+            actool actool-machine)
   list(APPEND ACTOOL_MAN_FILES ${file})
 endforeach()
 add_custom_command(OUTPUT ${ACTOOL_MAN_DIR}/actool.1

@@ -317,7 +317,8 @@ void addAppOptions(cli::Options& app, AppOptions& options) {
 
 // The options of one group of words.
 struct PodParser {
-  PodParser(cli::Globals& globals, PodOptions& pod, RunWords which) : app(commandOf(which)) {
+  PodParser(cli::Globals& globals, PodOptions& pod, RunWords which, cli::Options options)
+      : app(std::move(options)) {
     globals.addTo(app);
     addPodOptions(app, pod, which);
     if (hasImages(which)) addMountOption(app, pod.mounts, kPodGroup);
@@ -327,8 +328,8 @@ struct PodParser {
 };
 
 struct AppParser {
-  AppParser(AppOptions& options, RunWords which) : app(commandOf(which)) {
-    if (hasImages(which)) addAppOptions(app, options);
+  AppParser(AppOptions& target, RunWords which, cli::Options options) : app(std::move(options)) {
+    if (hasImages(which)) addAppOptions(app, target);
   }
   cli::Options app;
   std::vector<std::string> words;
@@ -338,8 +339,8 @@ std::vector<std::string> allOptionNames(RunWords which) {
   cli::Globals globals;
   PodOptions pod;
   AppOptions options;
-  PodParser podParser(globals, pod, which);
-  AppParser appParser(options, which);
+  PodParser podParser(globals, pod, which, cli::Options(commandOf(which)));
+  AppParser appParser(options, which, cli::Options(commandOf(which)));
   std::vector<std::string> names;
   for (const cli::Options* parser : {&podParser.app, &appParser.app}) {
     for (const cli::OptionText& option : parser->texts())
@@ -352,16 +353,18 @@ std::vector<std::string> allOptionNames(RunWords which) {
 // The walk over the words: it only decides to whom each belongs; Options reads the values.
 class Walker {
  public:
-  Walker(cli::Globals& globals, RunRequest& request, RunWords which)
+  Walker(cli::Globals& globals, RunRequest& request, RunWords which,
+         const std::vector<std::string>& words)
       : request_(request),
         which_(which),
-        pod_(globals, request.pod, which),
-        appOptions_(unused_, which) {}
+        words_(words),
+        pod_(globals, request.pod, which, cli::Options::forWords(commandOf(which), words)),
+        appOptions_(unused_, which, cli::Options::forWords(commandOf(which), words)) {}
 
-  void walk(const std::vector<std::string>& words) {
+  void walk() {
     bool inArgs = false;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      const std::string& word = words[i];
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      const std::string& word = words_[i];
       if (inArgs) {
         if (word == "---") {
           inArgs = false;
@@ -378,7 +381,7 @@ class Walker {
       } else if (word == "---" || word.empty()) {
         continue;  // rkt has these mean nothing here
       } else if (word.size() > 1 && word[0] == '-') {
-        i += takeOption(words, i);
+        i += takeOption(i);
       } else {
         beginApp(word);
       }
@@ -401,7 +404,7 @@ class Walker {
 
  private:
   void parseApp(AppOptions& options, const std::vector<std::string>& words) const {
-    AppParser parser(options, which_);
+    AppParser parser(options, which_, cli::Options::forWords(commandOf(which_), words));
     parser.app.parse(words, commandOf(which_));
   }
 
@@ -422,9 +425,9 @@ class Walker {
     return request_.apps.empty() ? withoutImageWords_ : appWords_.back();
   }
 
-  // Takes the option at words[at]; returns how many further words were its value.
-  std::size_t takeOption(const std::vector<std::string>& words, std::size_t at) {
-    const std::string& word = words[at];
+  // Takes the option at words_[at]; returns how many further words were its value.
+  std::size_t takeOption(std::size_t at) {
+    const std::string& word = words_[at];
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(0, equals);
     const cli::Option* ofPod = pod_.app.find(name);
@@ -454,16 +457,17 @@ class Walker {
       target.push_back(word);
       return 0;
     }
-    if (at + 1 == words.size() || words[at + 1].empty() || words[at + 1] == "--" ||
-        words[at + 1] == "---") {
+    if (at + 1 == words_.size() || words_[at + 1].empty() || words_[at + 1] == "--" ||
+        words_[at + 1] == "---") {
       throw UsageError(name + " needs a value");
     }
-    target.push_back(name + "=" + words[at + 1]);
+    target.push_back(name + "=" + words_[at + 1]);
     return 1;
   }
 
   RunRequest& request_;
   RunWords which_;
+  const std::vector<std::string>& words_;
   PodParser pod_;
   AppOptions unused_;
   AppParser appOptions_;  // to look names up in
@@ -549,8 +553,8 @@ std::vector<schema::EnvVar> parseEnvFile(const Path& path) {
 
 RunRequest parseRun(cli::Globals& globals, const std::vector<std::string>& words, RunWords which) {
   RunRequest request;
-  Walker walker(globals, request, which);
-  walker.walk(words);
+  Walker walker(globals, request, which, words);
+  walker.walk();
   walker.finish();
   const PodOptions& pod = request.pod;
   if (!pod.podManifest.empty()) {

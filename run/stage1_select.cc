@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/strings.h"
+#include "core/cli/find_tool.h"
 
 namespace actool::run {
 namespace {
@@ -17,11 +18,14 @@ namespace {
 constexpr std::string_view kDefaultStage1 = "native";
 constexpr std::string_view kFileScheme = "file://";
 
+// The stage1s that came with this program.
 Path besideBinary() {
-  std::error_code error;
-  const Path binary = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) throw SystemError(error.value(), "reading /proc/self/exe");
-  return binary.parent_path() / "stage1";
+  Path directory = "stage1";
+  for (const std::string& place : cli::ownPlaces()) {
+    directory = Path(place) / "stage1";
+    if (actool::exists(directory)) break;
+  }
+  return directory;
 }
 
 Path stage1Directory(const cli::Globals& globals) {
@@ -128,6 +132,7 @@ Stage1 selectStage1(const Stage1Request& request, Images& images, const cli::Glo
     const Stage1Manifest manifest =
         Stage1Manifest::parse(stage1.manifest, "manifest of the stage1");
     stage1.version = manifest.interfaceVersion();
+    stage1.readOnly = manifest.rootIsReadOnly();
     stage1.runEntry = resolveEntryPoint(stage1.rootfs, manifest.entryPoint(kStage1Run).value());
     return stage1;
   });

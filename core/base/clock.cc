@@ -1,6 +1,6 @@
 #include "core/base/clock.h"
 
-#include <fmt/chrono.h>
+#include <fmt/format.h>
 
 namespace actool {
 namespace {
@@ -20,8 +20,14 @@ const Clock& systemClock() {
 }
 
 std::string formatRfc3339(std::chrono::system_clock::time_point time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+  // Not gmtime_r(3), which reads the machine's time zone first.
+  using std::chrono::floor;
+  const auto day = floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(floor<std::chrono::seconds>(time) - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count());
 }
 
 }  // namespace actool

@@ -223,7 +223,7 @@ std::string whyNoUserNamespace(int errnum, const Path& sysctls) {
     return "as many as user.max_user_namespaces lets be are in use: raise it, or end some";
   }
   if (sysctl(sysctls, "kernel/apparmor_restrict_unprivileged_userns") == "1") {
-    return "AppArmor keeps programs without a profile from it: give actool-run one with "
+    return "AppArmor keeps programs without a profile from it: give actool one with "
            "\"userns,\", set kernel.apparmor_restrict_unprivileged_userns to 0, or run pods as "
            "root";
   }

@@ -36,16 +36,19 @@ std::string ownProgram(std::string_view group, std::string_view word) {
   return {};
 }
 
+std::vector<std::string> ownPlaces() {
+  char binary[kMaxPath];
+  const ssize_t length = ::readlink("/proc/self/exe", binary, sizeof binary);
+  if (length <= 0) return {};
+  const std::string_view own = parentOf({binary, static_cast<std::size_t>(length)});
+  return {std::string(parentOf(own)) + "/libexec/actool", std::string(own)};
+}
+
 std::vector<std::string> toolPlaces() {
   std::vector<std::string> places;
   addList(places, std::getenv("ACTOOL_EXEC_PATH"));
-  char binary[kMaxPath];
-  const ssize_t length = ::readlink("/proc/self/exe", binary, sizeof binary);
-  if (length > 0) {
-    const std::string_view own = parentOf({binary, static_cast<std::size_t>(length)});
-    places.push_back(std::string(parentOf(own)) + "/libexec/actool");
-    places.emplace_back(own);
-  }
+  for (std::string& place : ownPlaces())
+    places.push_back(std::move(place));
   addList(places, std::getenv("PATH"));
   return places;
 }

@@ -30,9 +30,12 @@ struct SubcommandTool {
 };
 SubcommandTool lookForSubcommand(std::string_view group, std::string_view word);
 
-// The directories in which tools are looked for, in order: $ACTOOL_EXEC_PATH, the libexec directory
-// beside the running binary (../libexec/actool), the binary's own directory, then PATH. Without the
-// second and third where /proc is not mounted.
+// Where what belongs to the running binary is: the libexec directory beside it (../libexec/actool),
+// and its own directory. Empty where /proc is not mounted.
+std::vector<std::string> ownPlaces();
+
+// The directories in which tools are looked for, in order: $ACTOOL_EXEC_PATH, ownPlaces(), then
+// PATH.
 std::vector<std::string> toolPlaces();
 
 // The first of them that has `program` as something executable; empty when none has.

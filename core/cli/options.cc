@@ -5,61 +5,64 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 
 #include <CLI/CLI.hpp>
 
 #include "core/base/error.h"
+#include "core/base/strings.h"
 #include "core/cli/table.h"
 
 namespace actool::cli {
 
 Option Option::required() const {
+  if (option_ == nullptr) throw std::logic_error("a required option was not made");
   option_->required();
   return *this;
 }
 
 Option Option::typeName(const std::string& name) const {
-  option_->type_name(name);
+  if (option_ != nullptr) option_->type_name(name);
   return *this;
 }
 
 Option Option::group(std::string_view heading) const {
-  option_->group(std::string(heading));
+  if (option_ != nullptr) option_->group(std::string(heading));
   return *this;
 }
 
 Option Option::range(int lowest, int highest) const {
-  option_->check(CLI::Range(lowest, highest));
+  if (option_ != nullptr) option_->check(CLI::Range(lowest, highest));
   return *this;
 }
 
 Option Option::oneOf(const std::vector<std::string>& words) const {
-  option_->check(CLI::IsMember(words));
+  if (option_ != nullptr) option_->check(CLI::IsMember(words));
   return *this;
 }
 
 Option Option::excludes(Option other) const {
-  option_->excludes(other.option_);
+  if (option_ != nullptr && other.option_ != nullptr) option_->excludes(other.option_);
   return *this;
 }
 
 Option Option::lastHolds() const {
-  option_->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (option_ != nullptr) option_->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   return *this;
 }
 
 Option Option::delimiter(char c) const {
-  option_->delimiter(c);
+  if (option_ != nullptr) option_->delimiter(c);
   return *this;
 }
 
 Option Option::oneValueEach() const {
-  option_->allow_extra_args(false);
+  if (option_ != nullptr) option_->allow_extra_args(false);
   return *this;
 }
 
 Option Option::defaultFromTarget() const {
-  option_->capture_default_str();
+  if (option_ != nullptr) option_->capture_default_str();
   return *this;
 }
 
@@ -69,9 +72,33 @@ bool Option::needsValue() const {
 
 Options::Options(std::string usage, std::string description)
     : app_(std::make_unique<CLI::App>(std::move(description), std::move(usage))) {}
+
+Options Options::forWords(std::string usage, const std::vector<std::string>& words) {
+  Options options(std::move(usage));
+  std::vector<std::string> names;
+  for (const std::string& word : words) {
+    if (!word.starts_with('-')) continue;
+    // Of several short ones in one word, only the parser knows which.
+    if (!word.starts_with("--") && word.size() > 1) return options;
+    names.push_back(word.substr(0, word.find('=')));
+  }
+  options.needed_ = std::move(names);
+  return options;
+}
+
 Options::~Options() = default;
 Options::Options(Options&&) noexcept = default;
 Options& Options::operator=(Options&&) noexcept = default;
+
+bool Options::unneeded(std::string_view names) const {
+  if (!needed_ || !names.starts_with('-')) return false;
+  for (const std::string_view name : split(names, ',')) {
+    // "--wait{true}" is the name and the value of a bare flag.
+    const std::string_view own = name.substr(0, name.find('{'));
+    if (std::find(needed_->begin(), needed_->end(), own) != needed_->end()) return false;
+  }
+  return true;
+}
 
 Option Options::note(CLI::Option* option) {
   return options_.emplace_back(option);
@@ -79,11 +106,13 @@ Option Options::note(CLI::Option* option) {
 
 template <class T>
 Option Options::add(const std::string& names, T& target, const std::string& help) {
+  if (unneeded(names)) return Option(nullptr);
   return note(app_->add_option(names, target, help));
 }
 
 template <class T>
 Option Options::flag(const std::string& names, T& target, const std::string& help) {
+  if (unneeded(names)) return Option(nullptr);
   return note(app_->add_flag(names, target, help));
 }
 
@@ -100,11 +129,13 @@ template Option Options::flag(const std::string&, std::string&, const std::strin
 
 Option Options::call(const std::string& names, const std::function<void(const std::string&)>& set,
                      const std::string& help) {
+  if (unneeded(names)) return Option(nullptr);
   return note(app_->add_option_function<std::string>(names, set, help));
 }
 
 Option Options::callEach(const std::string& names, std::function<void(const std::string&)> set,
                          const std::string& help) {
+  if (unneeded(names)) return Option(nullptr);
   return note(app_->add_option_function<std::vector<std::string>>(
       names,
       [set = std::move(set)](const std::vector<std::string>& values) {
@@ -116,6 +147,7 @@ Option Options::callEach(const std::string& names, std::function<void(const std:
 
 Option Options::callFlag(const std::string& names, std::function<void()> set,
                          const std::string& help) {
+  if (unneeded(names)) return Option(nullptr);
   return note(app_->add_flag_callback(names, std::move(set), help));
 }
 

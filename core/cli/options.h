@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,8 @@ class Option;
 namespace actool::cli {
 
 // One option, flag or argument of an Options, to say more of it. A handle: cheap to copy, valid
-// as long as the Options. What is given against these rules is a UsageError of parse().
+// as long as the Options. That of an option which was not made (forWords()) takes everything and
+// does nothing. What is given against these rules is a UsageError of parse().
 class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
@@ -55,6 +57,11 @@ class Options {
  public:
   // `usage` is what is typed to get here: "actool trust add".
   explicit Options(std::string usage, std::string description = "");
+  // For parse() alone, of words that are known before the options are: of those that have a name,
+  // only the ones that stand among `words` are made. (To make `run`'s hundred takes CLI11 longer
+  // than all that the kernel does for the pod's directory.) The others are not found by find(), and
+  // none of them may be required().
+  static Options forWords(std::string usage, const std::vector<std::string>& words);
   ~Options();
   Options(Options&&) noexcept;
   Options& operator=(Options&&) noexcept;
@@ -97,9 +104,11 @@ class Options {
   std::vector<OptionText> texts() const;
 
  private:
+  bool unneeded(std::string_view names) const;
   Option note(CLI::Option* option);
 
   std::unique_ptr<CLI::App> app_;
+  std::optional<std::vector<std::string>> needed_;  // names with their dashes
   std::vector<Option> options_;
   std::vector<std::shared_ptr<void>> kept_;
 };

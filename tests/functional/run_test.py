@@ -457,6 +457,24 @@ class LifeCycle(PodCase):
         for name in ("curl", "rocksdb", "crypto", "ssl", "archive", "gpgme"):
             self.assertNotIn("lib" + name, libraries)
 
+    def test_run_is_built_in_and_yields_to_another_one(self):
+        """`actool run` is not executed as another program, unless another `actool-run` comes before ours."""
+        traced = subprocess.run(["strace", "-e", "execve", "-o", self.lab.work / "trace", *self.lab.argv("list")],
+                                env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(traced.returncode, 0, traced.stderr)
+        self.assertEqual((self.lab.work / "trace").read_text().count("execve("), 1)
+        # A link to it is it, by any path.
+        linked = self.lab.work / "actool-list"
+        linked.symlink_to(harness.BIN / "actool")
+        argv = [str(linked), *self.lab.argv("list")[1:-1], "--format=json"]
+        self.assertEqual(subprocess.run(argv, env=self.lab.env, stdout=subprocess.PIPE, check=True).stdout.strip(), b"[]")
+        other = self.lab.work / "exec/actool-list"
+        other.parent.mkdir()
+        other.write_text("#!/bin/sh\necho other \"$@\"\n")
+        other.chmod(0o755)
+        result = self.ok(self.lab.actool("list", "--full", env={"ACTOOL_EXEC_PATH": str(other.parent)}))
+        self.assertRegex(result.out, r"^other --dir=.* --full\n$")
+
     def test_list_for_people(self):
         self.ok(self.run_pod(self.id, "---", self.id, "--name=two"))
         [pod] = self.pods()

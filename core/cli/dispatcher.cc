@@ -1,7 +1,8 @@
-// `actool x` execs `actool-x`, as git does. Nothing else happens here, so that signals, pipes and
-// exit codes pass straight through. It stands before every command: what it is linked with it pays
-// for each time. So it knows no option but for how it looks, and leaves what is no plain command to
-// actool-help (help_main.cc).
+// It stands before every command, so it reads nothing but the subcommand's place: it knows no
+// option but for how it looks, and leaves what is no plain command to actool-help (help_main.cc).
+#include "core/cli/dispatcher.h"
+
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,9 +34,26 @@ bool isToolWord(std::string_view word) {
   return word.find('/') == std::string_view::npos;
 }
 
-int run(int argc, char** argv) {
-  const char* slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
-  const bool asRkt = argc > 0 && std::string_view(slash != nullptr ? slash + 1 : argv[0]) == "rkt";
+std::string_view nameOf(const char* program) {
+  const char* slash = std::strrchr(program, '/');
+  return slash != nullptr ? slash + 1 : program;
+}
+
+bool isThisProgram(const std::string& path) {
+  struct stat other {};
+  struct stat self {};
+  return ::stat(path.c_str(), &other) == 0 && ::stat("/proc/self/exe", &self) == 0 &&
+         other.st_dev == self.st_dev && other.st_ino == self.st_ino;
+}
+
+}  // namespace
+
+bool isToolName(const char* program) {
+  return nameOf(program).starts_with(kToolPrefix);
+}
+
+int dispatcherMain(int argc, char** argv, int (*own)(int argc, char** argv)) {
+  const bool asRkt = argc > 0 && nameOf(argv[0]) == "rkt";
   int at = 1;
   while (at < argc && isWholeOption(argv[at]))
     ++at;
@@ -51,6 +69,7 @@ int run(int argc, char** argv) {
   if (!program.empty()) {
     words.erase(words.begin() + at, words.begin() + at + taken);
     words.front() = program.data();
+    if (isThisProgram(program)) return own(static_cast<int>(words.size()) - 1, words.data());
   } else {
     // Under its own name still, which tells `rkt` from `actool`.
     program = lookForTool(std::string(kToolPrefix).append(kHelpTool));
@@ -62,9 +81,4 @@ int run(int argc, char** argv) {
   return 254;
 }
 
-}  // namespace
 }  // namespace actool::cli
-
-int main(int argc, char** argv) {
-  return actool::cli::run(argc, argv);
-}
