@@ -12,6 +12,7 @@
 #include "run/machine.h"
 #include "run/metadata_key.h"
 #include "run/mounts.h"
+#include "run/networks.h"
 #include "run/pod_apps.h"
 #include "run/pod_draft.h"
 #include "run/pod_users.h"
@@ -55,6 +56,12 @@ Stage1Options ofPod(Stage1Options options, const PodOptions& pod, const Pod& of,
   if (pod.metadata) options.metadataToken = prepareMetadata(of, images.store().layout());
   if (const auto range = idRangeOf(of.layout())) options.privateUsers = range->text();
   return options;
+}
+
+TreeOptions treesOf(const PodOptions& pod) {
+  return {.overlay = !pod.noOverlay,
+          .etc = hasContainedNetworks(pod.net) || pod.dnsResolv != "default" ||
+                 pod.dnsHosts != "default"};
 }
 
 // What of the network is not the stage1's: files, names and directories for it.
@@ -133,7 +140,7 @@ int runPod(cli::Globals& globals, const std::vector<std::string>& words) {
         if (!pod.moveTo(Phase::run)) throw Error("it was moved by another process");
       });
   const PodOptions& options = making.request.pod;
-  mountTrees(pod, making.stage1, sources, !options.noOverlay);
+  mountTrees(pod, making.stage1, sources, treesOf(options));
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
   startStage1(pod, making.stage1, options,
               ofPod(stage1Options(options, globals), options, pod, making.images), globals,
@@ -162,7 +169,9 @@ int runSandbox(cli::Globals& globals, const std::vector<std::string>& words) {
     enterMountNamespace();
     if (!pod.moveTo(Phase::run)) throw Error("it was moved by another process");
   });
-  mountTrees(pod, making.stage1, {}, !request.pod.noOverlay);
+  TreeOptions trees = treesOf(request.pod);
+  trees.changing = true;
+  mountTrees(pod, making.stage1, {}, trees);
   auditRun(making.images.store().layout(), pod, making.draft.manifest);
   Stage1Options options =
       ofPod(stage1Options(request.pod, globals), request.pod, pod, making.images);
@@ -177,7 +186,7 @@ int preparePodOf(cli::Globals& globals, const std::vector<std::string>& words) {
     if (making.request.pod.noOverlay) {
       // The images' mounts, which the copies are made of, go with this process.
       enterMountNamespace();
-      mountTrees(pod, making.stage1, sources, false);
+      mountTrees(pod, making.stage1, sources, {.overlay = false});
       writeFilePlain(pod.layout().copiedMark(), "");
     }
     if (!pod.moveTo(Phase::prepared)) throw Error("it was moved by another process");
@@ -206,6 +215,7 @@ Stage1 stage1Of(const PodLayout& layout) {
   Stage1 stage1{readFile(layout.stage1Manifest(), schema::kMaxManifestBytes), stage1Tree(layout)};
   stage1.runEntry = resolveEntryPoint(stage1.rootfs, manifest.entryPoint(kStage1Run).value());
   stage1.version = manifest.interfaceVersion();
+  stage1.readOnly = manifest.rootIsReadOnly();
   return stage1;
 }
 
@@ -235,7 +245,7 @@ int runPreparedPod(cli::Globals& globals, const std::vector<std::string>& words)
   }
   enterMountNamespace();
   if (!pod.moveTo(Phase::run)) throw startedByAnother(pod);
-  if (!copied) mountTrees(pod, stage1, sources, true);
+  if (!copied) mountTrees(pod, stage1, sources, treesOf(request.pod));
   auditRun(images.store().layout(), pod, *manifest);
   startStage1(pod, stage1, request.pod,
               ofPod(stage1Options(request.pod, globals), request.pod, pod, images), globals);

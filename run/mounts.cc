@@ -29,11 +29,6 @@ std::string escaped(const Path& path) {
   return out;
 }
 
-// What mount(2) says when overlayfs is missing or refuses these file systems as its layers.
-bool overlayNotToBeHad(int error) {
-  return error == ENODEV || error == EINVAL || error == EOPNOTSUPP || error == EPERM;
-}
-
 // mountinfo writes space, tab, newline and backslash as \ooo.
 std::string unescapeOctal(std::string_view text) {
   std::string out;
@@ -69,6 +64,10 @@ void enterMountNamespace() {
     throw Error("making a mount namespace for the pod: not permitted", whyNoUserNamespace(error));
   }
   if (error != 0) throw SystemError(error, "making a mount namespace for the pod");
+}
+
+bool overlayNotToBeHad(int error) {
+  return error == ENODEV || error == EINVAL || error == EOPNOTSUPP || error == EPERM;
 }
 
 bool mountOverlay(const Overlay& overlay) {
@@ -109,13 +108,20 @@ void copyTree(const Path& source, const Path& target) {
 void copyDirAttributes(int model, const Path& directory) {
   const UniqueFd to = openFile(directory.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   struct stat info {};
-  if (::fstat(model, &info) != 0) throwErrno("looking at the model of " + directory.string());
+  struct stat now {};
+  if (::fstat(model, &info) != 0 || ::fstat(to.get(), &now) != 0) {
+    throwErrno("looking at " + directory.string() + " or its model");
+  }
   const timespec times[2] = {info.st_atim, info.st_mtim};
   // In a user namespace the kernel shows this ID where it has none, as for the host's root.
   const bool ofNobody = inUserNamespace() && info.st_uid == kNobody;
   const uid_t user = ofNobody ? 0 : info.st_uid;
   const gid_t group = ofNobody ? 0 : info.st_gid;
-  if (::fchown(to.get(), user, group) != 0 || ::fchmod(to.get(), info.st_mode & 07777) != 0 ||
+  // To a journal, what changes nothing is work like any other.
+  const bool otherOwner = now.st_uid != user || now.st_gid != group;
+  const bool otherMode = otherOwner || (now.st_mode & 07777) != (info.st_mode & 07777);
+  if ((otherOwner && ::fchown(to.get(), user, group) != 0) ||
+      (otherMode && ::fchmod(to.get(), info.st_mode & 07777) != 0) ||
       ::futimens(to.get(), times) != 0) {
     throwErrno("setting owner and mode of " + directory.string());
   }

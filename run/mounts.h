@@ -28,6 +28,10 @@ struct Overlay {
 // here: not in the kernel, or not over these file systems. Throws SystemError otherwise.
 bool mountOverlay(const Overlay& overlay);
 
+// What these and mountReadOnlyOverlay() are told when overlayfs is missing or refuses these file
+// systems as its layers.
+bool overlayNotToBeHad(int error);
+
 // A read-only overlay of `upper` over `lower` at `target`. `upper` may be the upper layer of a
 // live or a dead volatile overlay. Async-signal-safe once the options were made by the
 // other function: it is for a child between fork and exec. Returns 0 or errno.

@@ -137,6 +137,9 @@ class PodLayout {
 // The annotations of a stage1's manifest that name its entry points, and the variable that tells
 // it the number of the descriptor which holds the pod's lock.
 inline constexpr std::string_view kStage1Run = "coreos.com/rkt/stage1/run";
+// "true": its root can be read-only but for rkt and etc, unless apps come and go
+// (docs/stage1-interface.md).
+inline constexpr std::string_view kStage1ReadOnly = "actool/stage1/read-only";
 inline constexpr std::string_view kStage1Enter = "coreos.com/rkt/stage1/enter";
 inline constexpr std::string_view kStage1Gc = "coreos.com/rkt/stage1/gc";
 inline constexpr std::string_view kStage1Stop = "coreos.com/rkt/stage1/stop";

@@ -37,10 +37,16 @@ void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage
 // The part of it that says on which tree an app lies.
 void writeTreeFile(const Pod& pod, const AppSource& app);
 
-// Mounts (or, where overlay is not to be had or not `wanted`, copies) the stage1's and the apps'
+struct TreeOptions {
+  bool overlay = true;    // false: trees are copied
+  bool changing = false;  // apps come and go: directories for them are made in the stage1's tree
+  bool etc = false;       // somebody writes to etc of the stage1's tree
+};
+
+// Mounts (or, where overlay is not to be had or not wanted, copies) the stage1's and the apps'
 // trees. This process has a mount namespace of its own, the pod is in phase `run`.
 void mountTrees(const Pod& pod, const Stage1& stage1, const std::vector<AppSource>& apps,
-                bool overlayWanted);
+                const TreeOptions& options);
 
 // Execs the stage1's run entry point in the pod's directory with the lock's descriptor open.
 // Throws when that fails; does not return.

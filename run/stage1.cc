@@ -121,6 +121,10 @@ Stage1Manifest Stage1Manifest::ofPod(const PodLayout& pod) {
   return parse(readFile(path, schema::kMaxManifestBytes), path.string());
 }
 
+bool Stage1Manifest::rootIsReadOnly() const {
+  return image_.annotations.get(kStage1ReadOnly) == "true";
+}
+
 std::optional<std::string> Stage1Manifest::entryPoint(std::string_view annotation) const {
   const auto value = image_.annotations.get(annotation);
   return value ? std::optional<std::string>(*value) : std::nullopt;

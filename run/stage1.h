@@ -27,6 +27,8 @@ class Stage1Manifest {
   // The annotation's value: an absolute path inside the stage1's root.
   std::optional<std::string> entryPoint(std::string_view annotation) const;
   std::uint64_t interfaceVersion() const { return version_; }
+  // Its run entry point writes nowhere in its root but below rkt and etc (kStage1ReadOnly).
+  bool rootIsReadOnly() const;
   const schema::ImageManifest& image() const { return image_; }
 
  private:
@@ -41,6 +43,7 @@ struct Stage1 {
   Path rootfs;           // absolute
   Path runEntry = {};    // resolveEntryPoint() of its run entry point
   std::uint64_t version = 1;
+  bool readOnly = false;  // Stage1Manifest::rootIsReadOnly()
 };
 
 // What the run entry point is told; docs/stage1-interface.md.

@@ -1,6 +1,7 @@
 """Pods that misbehave: apps that fork, trace, climb and do not end, stage1s that lie, supervisors that are
 killed, and many of them. ACTOOL_TEST_PODS=1000 runs the thousand of the last test."""
 
+import errno
 import json
 import os
 import pathlib
@@ -96,12 +97,8 @@ class Apps(HostileCase):
         self.assertNotIn("boot", result.out)
         self.assertNotIn("home", result.out)
 
-    def test_writing_to_the_program_of_the_stage1(self):
-        """As CVE-2019-5736 had it. Who may look into the supervisor, the host's root here, finds the pod's file."""
-        program = harness.BIN / "stage1/native/rootfs/run"
-        before = program.read_bytes()
-        process, uuid = self.start(*self.shell("echo ready; exec sleep 100"))
-        self.assertEqual(process.stdout.readline(), b"ready\n")
+    def programs_held(self, uuid):
+        """Who may look into the supervisor, the host's root here, has got hold of its program: descriptors."""
         held = []
         for link in pathlib.Path("/proc").glob("[0-9]*/exe"):
             try:
@@ -110,12 +107,40 @@ class Apps(HostileCase):
             except OSError:
                 continue
         self.assertTrue(held)
+        return held
+
+    def test_writing_to_the_program_of_the_stage1(self):
+        """As CVE-2019-5736 had it: while it runs the kernel refuses, and afterwards the mount that it was run from."""
+        program = harness.BIN / "stage1/native/rootfs/run"
+        before = program.read_bytes()
+        process, uuid = self.start(*self.shell("echo ready; exec sleep 100"))
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        held = self.programs_held(uuid)
         self.ok(self.lab.actool("stop", "--force", uuid))
         process.wait(20)
         for fd in held:
-            file = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
-            os.pwrite(file, b"overwritten", 0)
-            os.close(file)
+            with self.assertRaises(OSError) as refused:
+                os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+            self.assertEqual(refused.exception.errno, errno.EROFS)
+            os.close(fd)
+        self.assertEqual(program.read_bytes(), before)
+
+    def test_writing_to_the_program_of_a_pod_that_changes(self):
+        """It has a stage1 that can be written to: the pod's copy alone."""
+        program = harness.BIN / "stage1/native/rootfs/run"
+        before = program.read_bytes()
+        file = self.lab.work / "sandbox.uuid"
+        process = self.lab.popen("app", "sandbox", f"--uuid-file-save={file}")
+        harness.wait_for(lambda: file.exists() and file.read_text().strip(), "the pod")
+        uuid = file.read_text().strip()
+        self.ok(self.lab.actool("status", "--wait-ready", uuid))
+        held = self.programs_held(uuid)
+        self.ok(self.lab.actool("stop", "--force", uuid))
+        process.wait(20)
+        for fd in held:
+            opened = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+            os.pwrite(opened, b"overwritten", 0)
+            os.close(opened)
             os.close(fd)
         self.assertEqual(program.read_bytes(), before)
 

@@ -931,6 +931,7 @@ class Manifest(NativeCase):
         manifest = json.loads((ENTRY.parent / "manifest").read_text())
         annotations = {one["name"]: one["value"] for one in manifest["annotations"]}
         self.assertEqual(annotations.pop("coreos.com/rkt/stage1/interface-version"), "6")
+        self.assertEqual(annotations.pop("actool/stage1/read-only"), "true")
         for name, path in annotations.items():
             self.assertEqual(name, "coreos.com/rkt/stage1" + path.replace("/app-", "/app/"))
             self.assertTrue(os.access(ENTRY / path.lstrip("/"), os.X_OK))
