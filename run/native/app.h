@@ -33,6 +33,8 @@ struct PodContext {
   std::string metadataUrl;              // or empty
   Path terminal;     // the pod's pseudo-terminal, by its path in the supervisor's view; or empty
   std::string term;  // $TERM for the apps; may be empty
+  // The network namespace is still being made; the channel brings it (MessageKind::network).
+  bool networkComes = false;
 };
 
 // Ends a process of the pod that failed before it became a program of the image.

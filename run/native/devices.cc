@@ -40,18 +40,16 @@ void mountShared(const Path& place, const char* type, const MountParameters& par
 
 void bindNode(int dev, const char* name, const Path& source) {
   // The file only holds the place.
-  openFileAt(dev, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0);
+  if (::mknodat(dev, name, S_IFREG, 0) != 0) throwErrno(std::string("making /dev/") + name);
   const UniqueFd node = cloneMount(AT_FDCWD, source, false);
   setMountAttributes(node.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NODEV, false);
-  attachMount(node.get(), openFileAt(dev, name, O_PATH | O_NOFOLLOW).get(),
-              std::string("/dev/") + name);
+  attachMountAt(node.get(), dev, name);
 }
 
 void bindDir(int dev, const char* name, const Path& source) {
   if (::mkdirat(dev, name, 0755) != 0) throwErrno(std::string("making directory /dev/") + name);
   const UniqueFd mount = cloneMount(AT_FDCWD, source, false);
-  attachMount(mount.get(), openFileAt(dev, name, O_PATH | O_DIRECTORY | O_NOFOLLOW).get(),
-              std::string("/dev/") + name);
+  attachMountAt(mount.get(), dev, name);
 }
 
 }  // namespace

@@ -28,42 +28,57 @@ constexpr std::array kHiddenSysDirs = {
     "firmware",       "fs",     "hypervisor", "kernel/debug", "kernel/security",
     "kernel/tracing", "module", "power"};
 
-UniqueFd tryOpenPlace(int mount, const char* path) {
-  return tryOpenAt(mount, path, O_PATH | O_NOFOLLOW);
-}
-
 void makeReadOnly(int mount, const char* path) {
-  const UniqueFd place = tryOpenPlace(mount, path);
-  if (!place) return;
-  const UniqueFd copy = cloneMount(place.get(), "", false);
+  const UniqueFd copy = tryCloneMount(mount, path);
+  if (!copy) return;
   setMountAttributes(copy.get(), MOUNT_ATTR_RDONLY, 0, false);
-  attachMount(copy.get(), place.get(), std::string("read-only ") + path);
+  attachMountAt(copy.get(), mount, path);
 }
 
-// Hides files behind /dev/null and directories behind one empty, read-only directory.
+UniqueFd inertNull() {
+  UniqueFd null = cloneMount(AT_FDCWD, "/dev/null", false);
+  setMountAttributes(null.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, false);
+  return null;
+}
+
+UniqueFd emptyDirectory() {
+  return newMount("tmpfs", {{"mode", "0555"}, {"size", "4k"}}, kInert | MOUNT_ATTR_RDONLY);
+}
+
+// Of this network namespace; the host's, as it is mounted, where that is not ours to mount one of.
+UniqueFd makeSys() {
+  constexpr unsigned kReadOnly = kInert | MOUNT_ATTR_RDONLY;
+  try {
+    return newMount("sysfs", {}, kReadOnly);
+  } catch (const SystemError& error) {
+    if (error.errnum() != EPERM) throw;
+  }
+  // With all that is mounted below: in a user namespace nothing may be taken off.
+  UniqueFd sys = cloneMount(AT_FDCWD, "/sys", true);
+  setMountAttributes(sys.get(), kReadOnly, 0, true);
+  return sys;
+}
+
+// Hides what is there behind one mount and its copies.
 class Screen {
  public:
-  void hideFile(int mount, const char* path) {
-    const UniqueFd place = tryOpenPlace(mount, path);
-    if (!place) return;
-    const UniqueFd copy = cloneMount(AT_FDCWD, "/dev/null", false);
-    setMountAttributes(copy.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, false);
-    attachMount(copy.get(), place.get(), std::string("over ") + path);
-  }
+  explicit Screen(UniqueFd (*make)()) : make_(make) {}
 
-  void hideDir(int mount, const char* path) {
-    const UniqueFd place = tryOpenPlace(mount, path);
-    if (!place) return;
+  void hide(int mount, const char* path) {
     // Only an attached mount can be cloned on kernels before 6.15: the first is the original.
-    UniqueFd empty =
-        empty_ ? cloneMount(empty_.get(), "", false)
-               : newMount("tmpfs", {{"mode", "0555"}, {"size", "4k"}}, kInert | MOUNT_ATTR_RDONLY);
-    attachMount(empty.get(), place.get(), std::string("over ") + path);
-    if (!empty_) empty_ = std::move(empty);
+    if (!next_) next_ = original_ ? cloneMount(original_.get(), "", false) : make_();
+    if (!tryAttachMountAt(next_.get(), mount, path)) return;
+    if (original_) {
+      next_.reset();
+    } else {
+      original_ = std::move(next_);
+    }
   }
 
  private:
-  UniqueFd empty_;
+  UniqueFd (*make_)();
+  UniqueFd original_;
+  UniqueFd next_;
 };
 
 }  // namespace
@@ -101,37 +116,28 @@ UniqueFd apiDirectory(int root, const char* name) {
   return place;
 }
 
-// Of this network namespace; the host's, as it is mounted, where that is not ours to mount one of.
-UniqueFd mountSys() {
-  constexpr unsigned kReadOnly = kInert | MOUNT_ATTR_RDONLY;
-  try {
-    return newMount("sysfs", {}, kReadOnly);
-  } catch (const SystemError& error) {
-    if (error.errnum() != EPERM) throw;
-  }
-  // With all that is mounted below: in a user namespace nothing may be taken off.
-  UniqueFd sys = cloneMount(AT_FDCWD, "/sys", true);
-  setMountAttributes(sys.get(), kReadOnly, 0, true);
-  return sys;
-}
-
-UniqueFd mountKernelFiles(int root, bool protect) {
+UniqueFd mountProc(int root, bool protect) {
   UniqueFd proc = newMount("proc", {}, kInert);
   attachMount(proc.get(), apiDirectory(root, "proc").get(), "/proc");
-  const UniqueFd sys = mountSys();
-  attachMount(sys.get(), apiDirectory(root, "sys").get(), "/sys");
   if (!protect) return proc;
-
-  Screen screen;
   for (const char* path : kReadOnlyProc)
     makeReadOnly(proc.get(), path);
+  Screen files(&inertNull);
   for (const char* path : kHiddenProcFiles)
-    screen.hideFile(proc.get(), path);
+    files.hide(proc.get(), path);
+  Screen directories(&emptyDirectory);
   for (const char* path : kHiddenProcDirs)
-    screen.hideDir(proc.get(), path);
-  for (const char* path : kHiddenSysDirs)
-    screen.hideDir(sys.get(), path);
+    directories.hide(proc.get(), path);
   return proc;
+}
+
+void mountSys(int root, bool protect) {
+  const UniqueFd sys = makeSys();
+  attachMount(sys.get(), apiDirectory(root, "sys").get(), "/sys");
+  if (!protect) return;
+  Screen directories(&emptyDirectory);
+  for (const char* path : kHiddenSysDirs)
+    directories.hide(sys.get(), path);
 }
 
 }  // namespace actool::run::native

@@ -8,11 +8,12 @@
 
 namespace actool::run::native {
 
-// Mounts proc and, read-only, sysfs in the app's root. `protect`: paths that show or steer the host
-// are hidden or read-only. Must run in the pod's PID and network namespaces. Returns the proc
-// mount. An image in which /proc or /sys is a symbolic link is refused: protections would be put
-// in a place of the image's choosing.
-UniqueFd mountKernelFiles(int root, bool protect);
+// Mount proc and, read-only, sysfs in the app's root. `protect`: paths that show or steer the host
+// are hidden or read-only. The first must run in the pod's PID namespace, and returns the mount;
+// the second in its network namespace. An image in which /proc or /sys is a symbolic link is
+// refused: protections would be put in a place of the image's choosing.
+UniqueFd mountProc(int root, bool protect);
+void mountSys(int root, bool protect);
 
 // Those paths, for executors that have them hidden or made read-only by somebody else.
 std::vector<std::string> hiddenKernelFiles();

@@ -130,6 +130,12 @@ UniqueFd cloneMount(int dir, const std::string& path, bool recursive) {
   return mount;
 }
 
+UniqueFd tryCloneMount(int dir, const char* path) {
+  UniqueFd mount(::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+  if (!mount && errno != ENOENT) throwErrno("binding " + quotedPath(path));
+  return mount;
+}
+
 void setMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive) {
   mount_attr attributes{};
   attributes.attr_set = set;
@@ -143,6 +149,18 @@ void setMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, bool 
 void attachMount(int mount, int target, const std::string& what) {
   if (::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
     throwErrno("mounting " + what);
+  }
+}
+
+bool tryAttachMountAt(int mount, int dir, const char* path) {
+  if (::move_mount(mount, "", dir, path, MOVE_MOUNT_F_EMPTY_PATH) == 0) return true;
+  if (errno != ENOENT) throwErrno("mounting over " + quotedPath(path));
+  return false;
+}
+
+void attachMountAt(int mount, int dir, const char* path) {
+  if (!tryAttachMountAt(mount, dir, path)) {
+    throw SystemError(ENOENT, "mounting over " + quotedPath(path));
   }
 }
 

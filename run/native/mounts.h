@@ -41,8 +41,16 @@ UniqueFd cloneMount(int dir, const std::string& path, bool recursive);
 // Sets and clears MOUNT_ATTR_* flags.
 void setMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive);
 
+// As above; nothing when there is no such path.
+UniqueFd tryCloneMount(int dir, const char* path);
+
 // Attaches a detached mount on what `target` has open. `mount` goes on naming it.
 void attachMount(int mount, int target, const std::string& what);
+// Attaches it at `path` below `dir`, a directory with nothing of the app in it yet: symbolic links
+// on the way are followed, one at its end is not.
+void attachMountAt(int mount, int dir, const char* path);
+// As above; false when there is no such path.
+bool tryAttachMountAt(int mount, int dir, const char* path);
 
 // Makes the app's directory a mount of its own, which a root has to be, and returns it. With
 // `protect`, a device node that came with the image, or that the app makes, cannot be opened.

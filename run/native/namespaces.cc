@@ -3,6 +3,7 @@
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -52,6 +53,10 @@ bool signalProcess(int pidfd, int signal) {
 
 void setHostName(const std::string& name) {
   if (::sethostname(name.data(), name.size()) != 0) throwErrno("setting the host name");
+}
+
+void makeNetwork() {
+  if (::unshare(CLONE_NEWNET) != 0) throwErrno("making a network namespace");
 }
 
 void bringLoopbackUp() {

@@ -21,6 +21,9 @@ bool signalProcess(int pidfd, int signal);
 
 void setHostName(const std::string& name);
 
+// Moves this process into a new network namespace.
+void makeNetwork();
+
 // Brings "lo" up in this network namespace (spec/ace.md, Network Setup).
 void bringLoopbackUp();
 

@@ -87,7 +87,9 @@ std::uint64_t namespaces(const RunOptions& options) {
   std::uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS;
   if (!options.hostIpc) flags |= CLONE_NEWIPC;
   // With networks to join this process is in the pod's network namespace already.
-  if (!options.hostNetwork && options.networks.empty()) flags |= CLONE_NEWNET;
+  if (!options.hostNetwork && options.networks.empty() && !makesNetworkLate(options)) {
+    flags |= CLONE_NEWNET;
+  }
   return flags;
 }
 
@@ -124,7 +126,7 @@ int Outer::runPrepared(Isolation& isolation) {
   theirs.close();
   files_.clear();
   channel_ = std::move(ours);
-  writePid();
+  if (!makesNetworkLate(plan_.options)) writePid();
   openRequests(isolation);
 
   while (true) {
@@ -306,13 +308,16 @@ void Outer::take(Message message) {
     case MessageKind::notify:
       readiness_->addSocket(message.payload, std::move(message.fd));
       return;
+    case MessageKind::ready:
+      writePid();
+      return;
     case MessageKind::mountNamespace:
     case MessageKind::stream:
     case MessageKind::joinCgroup:
     case MessageKind::oomScoreAdj:
     case MessageKind::startApp:
     case MessageKind::stopApp:
-    case MessageKind::ready:
+    case MessageKind::network:
       return;  // these go other ways
   }
 }

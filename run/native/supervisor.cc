@@ -30,6 +30,7 @@
 #include "run/native/metadata.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
+#include "run/native/prefetch.h"
 #include "run/native/signals.h"
 
 namespace actool::run::native {
@@ -78,6 +79,7 @@ class Supervisor {
   void ended(std::size_t index, const ExitStatus& status);
   void startPostStop(std::size_t index);
   void spawn(std::size_t index, int gate);
+  void bringNetwork();
   bool handleOuter();
   void startAdded(const std::string& name);
   void stopOne(const std::string& name);
@@ -114,6 +116,22 @@ void Supervisor::startApps() {
   // The apps' ends of their streams: while one is open here too, no end of it is seen.
   for (AppFiles& files : context_.files)
     files = AppFiles{};
+  gate = Pipe();
+  if (context_.networkComes) bringNetwork();
+  for (const AppPlan& app : plan_.apps)
+    prefetchProgram(app.rootfs, app.app.exec.front());
+}
+
+// To the apps, which wait for it. Whatever else is the pod's and not made yet comes first.
+void Supervisor::bringNetwork() {
+  makeNetwork();
+  bringLoopbackUp();
+  setSysctls(plan_.sysctls);
+  const UniqueFd network = openFile("/proc/self/ns/net", O_RDONLY);
+  for (const AppState& app : apps_)
+    app.channel->send(MessageKind::network, "", network.get());
+  context_.networkComes = false;
+  outer_.send(MessageKind::ready, "");
 }
 
 void Supervisor::spawn(std::size_t index, int gate) {
@@ -393,9 +411,11 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
   ::umask(0);
   leaveSessionKeyring();
   setHostName(plan.hostname);
-  if (!plan.options.hostNetwork) bringLoopbackUp();
-
-  setSysctls(plan.sysctls);
+  const bool networkComes = makesNetworkLate(plan.options);
+  if (!networkComes) {
+    if (!plan.options.hostNetwork) bringLoopbackUp();
+    setSysctls(plan.sysctls);
+  }
 
   makeMountsPrivate();
   // Files that this process and the apps' processes make before they are the apps are the pod's
@@ -407,7 +427,7 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
   const char* term = ::getenv("TERM");
   PodContext context{
       plan, layout, devices, isolation.apps(), files, std::vector<Path>(plan.apps.size()),
-      {},   {},     {}};
+      {},   {},     {},      networkComes};
   if (!plan.options.metadataToken.empty()) {
     const MetadataSocket metadata = makeMetadataSocket(plan.options.metadataToken);
     context.metadataUrl = metadata.url;
@@ -428,6 +448,11 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
 }
 
 }  // namespace
+
+bool makesNetworkLate(const RunOptions& options) {
+  return !options.hostNetwork && options.networks.empty() && options.metadataToken.empty() &&
+         !options.changing && !options.users;
+}
 
 void supervise(const PodPlan& plan, const PodLayout& layout, const Isolation& isolation,
                std::vector<AppFiles>& files, Channel outer) {
