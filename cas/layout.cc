@@ -101,6 +101,10 @@ bool StoreReader::has(const schema::ImageId& id) const {
 }
 
 schema::ImageId StoreReader::resolve(const schema::ImageIdPrefix& prefix) const {
+  if (prefix.isFull()) {
+    const schema::ImageId id = schema::ImageId::parse(prefix.str());
+    if (actool::exists(layout_.imageDir(id))) return id;
+  }
   std::vector<schema::ImageId> found;
   for (const auto& entry : listDir(layout_.imagesDir() / std::string(prefix.hex().substr(0, 2)))) {
     auto id = schema::ImageId::tryParse(entry);

@@ -89,7 +89,7 @@ endif()
 # nothing in these programs uses anything: with a crypto function in one the link fails, which is right.
 # It begins in program_start.cc, which maps at once what would come by a page fault each.
 function(actool_link_statically target)
-  target_link_libraries(${target} PRIVATE -static-pie)
+  target_link_libraries(${target} PRIVATE -static-pie -Wl,-z,pack-relative-relocs)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
     target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/core/base/program_start.cc)
     target_link_options(${target} PRIVATE -Wl,-e,actoolStart)

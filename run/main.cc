@@ -1,5 +1,6 @@
 // `actool`: the dispatcher, and under the names of their own (actool-run, actool-list, ...) or by
 // it the commands for pods.
+#include "core/base/process.h"
 #include "core/cli/dispatcher.h"
 #include "run/commands.h"
 
@@ -7,6 +8,7 @@ namespace actool::run {
 namespace {
 
 int podsMain(int argc, char** argv) {
+  keepHeap();
   std::vector<cli::Subcommand> commands = {
       podRunCommand(), prepareCommand(),     runPreparedCommand(), listCommand(), statusCommand(),
       enterCommand(),  catManifestCommand(), attachCommand(),      logsCommand(), exportCommand(),

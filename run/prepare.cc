@@ -27,6 +27,13 @@ UniqueFd openDir(const Path& path) {
   return openFile(path.string(), O_PATH | O_DIRECTORY);
 }
 
+// One of a new pod's, whose parent is there: makeDirs() would try its way up for each.
+void makeDir(const Path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+    throwErrno("creating directory " + path.string());
+  }
+}
+
 // Lays an overlay, or copies. False: copied.
 bool mountOrCopy(const Overlay& overlay, bool overlayWanted, std::string_view what) {
   if (overlayWanted) {
@@ -99,12 +106,15 @@ void makeEmptyVolume(const PodLayout& layout, const schema::Volume& volume) {
 
 void prepareApp(const Pod& pod, const AppSource& app) {
   const PodLayout layout = pod.layout();
-  makeDirs(layout.appInfoDir(app.name), 0755);
+  makeDir(layout.appInfoDir(app.name).parent_path(), 0755);
+  makeDir(layout.appInfoDir(app.name), 0755);
   writeFilePlain(layout.appManifest(app.name), app.imageManifest);
   writeTreeFile(pod, app);
-  makeDirs(layout.appUpper(app.name), 0755);
-  makeDirs(layout.appWork(app.name), 0700);
-  makeDirs(layout.appLower(app.name), 0700);
+  makeDir(layout.appOverlayDir(app.name).parent_path(), 0755);
+  makeDir(layout.appOverlayDir(app.name), 0755);
+  makeDir(layout.appUpper(app.name), 0755);
+  makeDir(layout.appWork(app.name), 0700);
+  makeDir(layout.appLower(app.name), 0700);
   if (app.root.mount) {
     copyDirAttributes(app.root.mount->fd(), layout.appUpper(app.name));
   } else {
@@ -131,13 +141,17 @@ void mountAppTree(const Pod& pod, const AppSource& app, bool overlayWanted) {
 void preparePod(const Pod& pod, const schema::PodManifest& manifest, const Stage1& stage1,
                 const std::vector<AppSource>& apps) {
   const PodLayout layout = pod.layout();
-  makeDirs(layout.stage1Rootfs(), 0755);
+  makeDir(layout.stage1Dir(), 0755);
+  makeDir(layout.stage1Rootfs(), 0755);
   writeFilePlain(layout.stage1Manifest(), stage1.manifest);
   writeFilePlain(layout.stage1TreeFile(), stage1.rootfs.string() + "\n");
-  makeDirs(layout.statusDir(), 0755);
+  makeDir(layout.statusDir().parent_path(), 0755);
+  makeDir(layout.statusDir(), 0755);
+  if (!apps.empty()) makeDirs(layout.stage2Dir(apps.front().name).parent_path(), 0755);
   for (const AppSource& app : apps) {
     prepareApp(pod, app);
-    makeDirs(layout.appRootfs(app.name), 0755);
+    makeDir(layout.stage2Dir(app.name), 0755);
+    makeDir(layout.appRootfs(app.name), 0755);
   }
 
   for (const schema::Volume& volume : manifest.volumes)

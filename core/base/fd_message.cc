@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -74,9 +75,12 @@ std::optional<ReceivedMessage> receiveMessage(int socket, std::span<char> buffer
                                               std::string_view what, bool wait) {
   OneMessage message(buffer.data(), buffer.size());
   ssize_t count = 0;
+  bool left = false;
   do {
     count = ::recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-  } while (count < 0 && errno == EINTR);
+    // The other side has gone without taking all that it was sent. That is said once, and before
+    // what it has sent itself.
+  } while (count < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(left, true))));
   if (count < 0 && errno == EAGAIN) return std::nullopt;
   if (count < 0 && errno != ECONNRESET) throwErrno("receiving " + std::string(what));
   if (count <= 0) return ReceivedMessage{};

@@ -1,6 +1,7 @@
 #include "core/base/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -90,6 +91,12 @@ ExitStatus decode(int status) {
 }
 
 }  // namespace
+
+void keepHeap() {
+  constexpr int kPiece = 512 << 10;
+  ::mallopt(M_TOP_PAD, kPiece);
+  ::mallopt(M_TRIM_THRESHOLD, 16 * kPiece);
+}
 
 std::string ExitStatus::describe() const {
   if (!signaled) return "exited with " + std::to_string(value);

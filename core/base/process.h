@@ -13,6 +13,11 @@
 
 namespace actool {
 
+// For a program of a few milliseconds: its heap grows by large pieces, and what is freed of it
+// stays. Otherwise malloc(3) asks the kernel for each 128 KiB, and gives some back to ask for it
+// again.
+void keepHeap();
+
 // How a process ended. Exactly one of the two is meaningful.
 struct ExitStatus {
   bool signaled = false;

@@ -224,11 +224,11 @@ void runPreStart(const AppPlan& app, const Identity& identity,
   if (!ended.ok()) throw Error(shown + " " + ended.describe());
 }
 
-// The supervisor makes it while this process is at its mounts.
+// It is made while this process is at its mounts.
 void enterNetwork(const Channel& channel) {
   const std::optional<Message> message = channel.receive();
   if (!message) throw Error("the pod ends before it has begun");
-  if (::setns(message->fd.get(), CLONE_NEWNET) != 0) throwErrno("entering the pod's network");
+  enterNetworkNamespace(message->fd.get());
 }
 
 // $TERM at a terminal that anything may be attached to.
@@ -246,13 +246,14 @@ void containAndRun(const PodContext& context, std::size_t index, const Channel& 
 
   const UniqueFd root = mountRoot(app.rootfs, protect);
   const Identity identity = identityOf(context.plan, app, root.get());
-  const UniqueFd proc = mountProc(root.get(), protect);
+  KernelFiles kernelFiles(root.get(), protect);
+  const UniqueFd proc = kernelFiles.mountProc();
   if (isolation.oomScoreAdj) setOomScoreAdj(proc.get(), *isolation.oomScoreAdj);
   const UniqueFd dev =
       mountDevices(root.get(), context.devices,
                    context.terminals[index].empty() ? context.terminal : context.terminals[index]);
   if (context.networkComes) enterNetwork(channel);
-  mountSys(root.get(), protect);
+  kernelFiles.mountSys();
   connectStandardFiles(context, index, identity, dev.get());
   if (files.notify) {
     const UniqueFd socket = bindNotifySocket(dev.get());

@@ -16,7 +16,7 @@ enum class MessageKind : char {
   appFailed = 'E',       // of a pod that changes; payload: the app and why it did not begin
   appExited = 'X',       // payload: the app and its exit code: "web 3"
   ready = 'R',           // no payload; what was to be set up is
-  network = 'W',         // to an app; with the pod's network namespace
+  network = 'W',         // from outside, and to an app; with the pod's network namespace
   terminal = 'T',        // with the master side of a terminal: the app's named, or the pod's
   metadata = 'D',        // payload: the metadata service's URL; with its socket
   notify = 'N',          // payload: the app; with the socket it says its readiness to

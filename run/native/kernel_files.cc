@@ -59,28 +59,6 @@ UniqueFd makeSys() {
   return sys;
 }
 
-// Hides what is there behind one mount and its copies.
-class Screen {
- public:
-  explicit Screen(UniqueFd (*make)()) : make_(make) {}
-
-  void hide(int mount, const char* path) {
-    // Only an attached mount can be cloned on kernels before 6.15: the first is the original.
-    if (!next_) next_ = original_ ? cloneMount(original_.get(), "", false) : make_();
-    if (!tryAttachMountAt(next_.get(), mount, path)) return;
-    if (original_) {
-      next_.reset();
-    } else {
-      original_ = std::move(next_);
-    }
-  }
-
- private:
-  UniqueFd (*make_)();
-  UniqueFd original_;
-  UniqueFd next_;
-};
-
 }  // namespace
 
 std::vector<std::string> hiddenKernelFiles() {
@@ -116,28 +94,40 @@ UniqueFd apiDirectory(int root, const char* name) {
   return place;
 }
 
-UniqueFd mountProc(int root, bool protect) {
+void Screen::hide(int mount, const char* path) {
+  // Only an attached mount can be cloned on kernels before 6.15: the first is the original.
+  if (!next_) next_ = original_ ? cloneMount(original_.get(), "", false) : make_();
+  if (!tryAttachMountAt(next_.get(), mount, path)) return;
+  if (original_) {
+    next_.reset();
+  } else {
+    original_ = std::move(next_);
+  }
+}
+
+KernelFiles::KernelFiles(int root, bool protect)
+    : root_(root), protect_(protect), directories_(&emptyDirectory) {}
+
+UniqueFd KernelFiles::mountProc() {
   UniqueFd proc = newMount("proc", {}, kInert);
-  attachMount(proc.get(), apiDirectory(root, "proc").get(), "/proc");
-  if (!protect) return proc;
+  attachMount(proc.get(), apiDirectory(root_, "proc").get(), "/proc");
+  if (!protect_) return proc;
   for (const char* path : kReadOnlyProc)
     makeReadOnly(proc.get(), path);
   Screen files(&inertNull);
   for (const char* path : kHiddenProcFiles)
     files.hide(proc.get(), path);
-  Screen directories(&emptyDirectory);
   for (const char* path : kHiddenProcDirs)
-    directories.hide(proc.get(), path);
+    directories_.hide(proc.get(), path);
   return proc;
 }
 
-void mountSys(int root, bool protect) {
+void KernelFiles::mountSys() {
   const UniqueFd sys = makeSys();
-  attachMount(sys.get(), apiDirectory(root, "sys").get(), "/sys");
-  if (!protect) return;
-  Screen directories(&emptyDirectory);
+  attachMount(sys.get(), apiDirectory(root_, "sys").get(), "/sys");
+  if (!protect_) return;
   for (const char* path : kHiddenSysDirs)
-    directories.hide(sys.get(), path);
+    directories_.hide(sys.get(), path);
 }
 
 }  // namespace actool::run::native

@@ -1,5 +1,6 @@
 #include "run/native/namespaces.h"
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <net/if.h>
@@ -7,10 +8,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 
 #include "core/base/error.h"
@@ -55,8 +59,40 @@ void setHostName(const std::string& name) {
   if (::sethostname(name.data(), name.size()) != 0) throwErrno("setting the host name");
 }
 
-void makeNetwork() {
-  if (::unshare(CLONE_NEWNET) != 0) throwErrno("making a network namespace");
+namespace {
+
+struct NewNetwork {
+  int fd = -1;
+  int error = 0;
+};
+
+int openOwnNetwork(void* result) {
+  auto* network = static_cast<NewNetwork*>(result);
+  network->fd = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (network->fd < 0) network->error = errno;
+  return 0;
+}
+
+}  // namespace
+
+// Not by unshare(2): who is not root on the host could not come back to the host's. So a child
+// opens it that shares memory and descriptors, while this process stands still, as with vfork(2).
+UniqueFd makeNetworkNamespace() {
+  constexpr std::size_t kStack = 16 << 10;
+  alignas(16) std::array<std::byte, kStack> stack;
+  NewNetwork network;
+  const pid_t pid =
+      ::clone(&openOwnNetwork, stack.data() + stack.size(),
+              CLONE_NEWNET | CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &network);
+  if (pid < 0) throwErrno("making a network namespace");
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (network.fd < 0) throw SystemError(network.error, "opening a network namespace");
+  return UniqueFd(network.fd);
+}
+
+void enterNetworkNamespace(int network) {
+  if (::setns(network, CLONE_NEWNET) != 0) throwErrno("entering the pod's network");
 }
 
 void bringLoopbackUp() {

@@ -21,8 +21,11 @@ bool signalProcess(int pidfd, int signal);
 
 void setHostName(const std::string& name);
 
-// Moves this process into a new network namespace.
-void makeNetwork();
+// A new network namespace, which this process is not in. It lives as long as the descriptor, or
+// somebody in it.
+UniqueFd makeNetworkNamespace();
+// setns(2) of one.
+void enterNetworkNamespace(int network);
 
 // Brings "lo" up in this network namespace (spec/ace.md, Network Setup).
 void bringLoopbackUp();

@@ -29,6 +29,7 @@
 #include "run/native/namespaces.h"
 #include "run/native/network.h"
 #include "run/native/notify.h"
+#include "run/native/prefetch.h"
 #include "run/native/requests.h"
 #include "run/native/signals.h"
 #include "run/native/streams.h"
@@ -87,7 +88,7 @@ std::uint64_t namespaces(const RunOptions& options) {
   std::uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS;
   if (!options.hostIpc) flags |= CLONE_NEWIPC;
   // With networks to join this process is in the pod's network namespace already.
-  if (!options.hostNetwork && options.networks.empty() && !makesNetworkLate(options)) {
+  if (!options.hostNetwork && options.networks.empty() && !networkComesLate(options)) {
     flags |= CLONE_NEWNET;
   }
   return flags;
@@ -126,8 +127,16 @@ int Outer::runPrepared(Isolation& isolation) {
   theirs.close();
   files_.clear();
   channel_ = std::move(ours);
-  if (!makesNetworkLate(plan_.options)) writePid();
+  if (networkComesLate(plan_.options)) {
+    channel_->send(MessageKind::network, "", makeNetworkNamespace().get());
+  } else {
+    writePid();
+  }
   openRequests(isolation);
+  // Here, where there is nothing to do before the apps begin, and not in the supervisor, which the
+  // kernel has on the apps' processor.
+  for (const AppPlan& app : plan_.apps)
+    prefetchProgram(app.rootfs, app.app.exec.front());
 
   while (true) {
     std::vector<pollfd> fds = {

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "core/base/process.h"
 #include "core/base/strings.h"
 #include "run/pod_layout.h"
 
@@ -41,6 +42,7 @@ int dispatch(const std::string& name, const std::vector<std::string>& arguments,
 
 int stage1Main(int argc, char** argv, std::string_view stage1,
                const std::map<std::string, EntryPoint>& entries) {
+  keepHeap();
   openStandardFiles();
   log::setProgram("stage1 " + std::string(stage1));
   try {

@@ -30,7 +30,6 @@
 #include "run/native/metadata.h"
 #include "run/native/mounts.h"
 #include "run/native/namespaces.h"
-#include "run/native/prefetch.h"
 #include "run/native/signals.h"
 
 namespace actool::run::native {
@@ -106,7 +105,7 @@ void Supervisor::startApps() {
   for (std::size_t i = 0; i < apps_.size(); ++i)
     makeTerminal(context_, outer_, i);
   // No app begins before all have their process, which is what appPid() promises.
-  Pipe gate = makePipe();
+  Pipe gate = apps_.size() > 1 ? makePipe() : Pipe();
   for (std::size_t i = 0; i < apps_.size(); ++i) {
     spawn(i, gate.read.get());
     if (apps_[i].pid != appPid(i)) {
@@ -118,18 +117,17 @@ void Supervisor::startApps() {
     files = AppFiles{};
   gate = Pipe();
   if (context_.networkComes) bringNetwork();
-  for (const AppPlan& app : plan_.apps)
-    prefetchProgram(app.rootfs, app.app.exec.front());
 }
 
-// To the apps, which wait for it. Whatever else is the pod's and not made yet comes first.
+// From outside and to the apps, which wait for it. What else is to be done in it comes first.
 void Supervisor::bringNetwork() {
-  makeNetwork();
+  const std::optional<Message> message = outer_.receive();
+  if (!message) throw Error("the process outside is gone");
+  enterNetworkNamespace(message->fd.get());
   bringLoopbackUp();
   setSysctls(plan_.sysctls);
-  const UniqueFd network = openFile("/proc/self/ns/net", O_RDONLY);
   for (const AppState& app : apps_)
-    app.channel->send(MessageKind::network, "", network.get());
+    app.channel->send(MessageKind::network, "", message->fd.get());
   context_.networkComes = false;
   outer_.send(MessageKind::ready, "");
 }
@@ -411,7 +409,7 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
   ::umask(0);
   leaveSessionKeyring();
   setHostName(plan.hostname);
-  const bool networkComes = makesNetworkLate(plan.options);
+  const bool networkComes = networkComesLate(plan.options);
   if (!networkComes) {
     if (!plan.options.hostNetwork) bringLoopbackUp();
     setSysctls(plan.sysctls);
@@ -449,7 +447,7 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
 
 }  // namespace
 
-bool makesNetworkLate(const RunOptions& options) {
+bool networkComesLate(const RunOptions& options) {
   return !options.hostNetwork && options.networks.empty() && options.metadataToken.empty() &&
          !options.changing && !options.users;
 }

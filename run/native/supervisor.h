@@ -27,12 +27,12 @@ inline constexpr int kStopSeconds = 10;
 inline constexpr int kForwardedSignals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
                                             SIGUSR1, SIGUSR2, SIGWINCH};
 
-// Whether the supervisor makes the pod's network namespace itself, once it has made the apps'
-// processes: it takes a third of all that the kernel does for a short pod, and on another processor
-// the apps are at their mounts meanwhile. Then MessageKind::ready says that it is there, and until
-// that the pod's PID is nobody's business. Not when something needs it earlier: the metadata
-// service, or IDs of the pod's own, as which no sysctl can be set.
-bool makesNetworkLate(const RunOptions& options);
+// Whether the pod's network namespace is made while the supervisor and the apps are at their mounts
+// already, and comes over `outer` (MessageKind::network): it takes a third of all that the kernel
+// does for a short pod. MessageKind::ready answers that the pod is in it; until that its PID is
+// nobody's business. Not when something needs it earlier: the metadata service, or IDs of the pod's
+// own, as which no sysctl can be set.
+bool networkComesLate(const RunOptions& options);
 
 // For the process that cloneProcess() has just made in the pod's namespaces; `outer` leads to the
 // process outside. Its exit code is the pod's: that of the first app that failed, as in

@@ -28,23 +28,6 @@ constexpr const char* kNameServer = "nameserver 10.0.2.3\n";
 // The largest that slirp4netns takes: nothing on the way is smaller, it is one machine.
 constexpr const char* kMtu = "--mtu=65520";
 
-// This process can't make one for itself and come back: the host's is root's to enter. So a child
-// makes it, which is there until it has been opened.
-UniqueFd makeNetworkNamespace() {
-  const pid_t pid = cloneProcess(CLONE_NEWNET);
-  if (pid == 0) {
-    while (true)
-      ::pause();
-  }
-  UniqueFd space = tryOpen("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
-  const int error = errno;
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  if (!space) throw SystemError(error, "opening a network namespace");
-  return space;
-}
-
 // Where slirp4netns takes requests while there is something to ask for.
 constexpr const char* kRequests = "slirp4netns.sock";
 constexpr std::size_t kMaxAnswer = 4096;

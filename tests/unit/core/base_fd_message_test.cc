@@ -51,6 +51,18 @@ std::ptrdiff_t openDescriptors() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
+TEST_F(FdMessages, ofOneThatLeftWithoutReadingItsOwn) {
+  ASSERT_TRUE(sendMessage(here.get(), "unread", -1, "it"));
+  ASSERT_TRUE(sendMessage(there.get(), "last words", -1, "it"));
+  there.reset();
+  const auto got = receiveMessage(here.get(), buffer, "it");
+  ASSERT_TRUE(got);
+  EXPECT_EQ(std::string_view(buffer.data(), got->size), "last words");
+  const auto end = receiveMessage(here.get(), buffer, "it");
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->size, 0U);
+}
+
 TEST_F(FdMessages, carryBytesAndADescriptor) {
   const UniqueFd file(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(sendMessage(here.get(), "hello", file.get(), "it"));
