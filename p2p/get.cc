@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/alert_types.hpp>
@@ -29,6 +30,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kTick{250};
+// The session's own ticks: where something waits for one, and otherwise.
+constexpr std::chrono::milliseconds kHurry{20};
+constexpr std::chrono::milliseconds kCalm{500};
 constexpr std::chrono::seconds kPrefixEvery{1};
 constexpr const char* kKey = "/get";
 
@@ -64,17 +68,17 @@ class Getter {
       tick();
     }
     bytes_->seal();
-    hurryTicks();
+    // A session that is to end does so at one of its ticks; while the image is committed peers are
+    // still given pieces.
+    tickEvery(kHurry);
     return ingest_->finish(torrent_->imageSize);
   }
 
  private:
-  // A session that is to end does so at one of its ticks; while the image is committed peers are
-  // still given pieces.
-  void hurryTicks() {
-    constexpr int kMilliseconds = 20;
+  void tickEvery(std::chrono::milliseconds interval) {
+    if (std::exchange(sessionTick_, interval) == interval) return;
     lt::settings_pack pack;
-    pack.set_int(lt::settings_pack::tick_interval, kMilliseconds);
+    pack.set_int(lt::settings_pack::tick_interval, static_cast<int>(interval.count()));
     session_->apply_settings(std::move(pack));
   }
 
@@ -106,6 +110,7 @@ class Getter {
 
   SessionOptions sessionOptions() const {
     SessionOptions options = request_.session;
+    options.tick = kHurry;
     if (!identity_) return options;
     // Nobody comes to such a swarm without TLS; a DHT has its node at the other ports.
     options.listenTls = options.listen;
@@ -199,6 +204,7 @@ class Getter {
     const bool checking = status.state == lt::torrent_status::checking_files ||
                           status.state == lt::torrent_status::checking_resume_data;
     const std::int64_t moved = status.total_done + status.total_payload_download;
+    if (status.total_payload_download > 0) tickEvery(kCalm);
     if (moved != moved_ || checking) {
       moved_ = moved;
       lastProgress_ = Clock::now();
@@ -239,6 +245,7 @@ class Getter {
   std::optional<ImageTorrent> torrent_;
   std::optional<SwarmIdentity> identity_;  // where the swarm admits by certificate
   std::optional<StagedIngest> ingest_;
+  std::chrono::milliseconds sessionTick_ = kHurry;
   bool finished_ = false;
   std::string refusal_;  // why TLS with a peer failed, the latest
   std::int64_t moved_ = -1;

@@ -104,6 +104,7 @@ lt::settings_pack settingsOf(const SessionOptions& options) {
   pack.set_int(Pack::recv_socket_buffer_size, 0);
   pack.set_int(Pack::aio_threads, 1);
   pack.set_int(Pack::hashing_threads, 1);
+  pack.set_int(Pack::tick_interval, static_cast<int>(options.tick.count()));
   pack.set_int(Pack::connection_speed, 100);
   // A fleet that is told of an image connects at once.
   pack.set_int(Pack::listen_queue_size, 256);

@@ -2,6 +2,7 @@
 // being asked to, and limits.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,6 +25,8 @@ enum class DhtMode {
 };
 
 struct SessionOptions {
+  // Of the session's own work: peers are connected to, and the session ends, at one of its ticks.
+  std::chrono::milliseconds tick{500};
   std::vector<std::string> listen = {"0.0.0.0:0", "[::]:0"};  // port 0: any
   std::vector<std::string> listenTls = {};  // for swarms that admit by certificate
   DhtMode dht = DhtMode::off;
