@@ -1,11 +1,15 @@
 #include "p2p/disk.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -32,11 +36,16 @@ namespace actool::p2p {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kBlockBytes = 16 << 10;
 // What peers may send ahead of the disk. Above the first they are told to wait, below the second to
 // go on: a fetch stays within its memory.
 constexpr std::size_t kMostQueuedBytes = 8 << 20;
 constexpr std::size_t kFewQueuedBytes = 4 << 20;
+// A write that takes longer waits for the disk. Then writes are queued for some time.
+constexpr std::chrono::milliseconds kSlowWrite{5};
+constexpr std::chrono::seconds kSlowTime{2};
 // Of a file that is not the image.
 constexpr std::int64_t kMostOtherBytes = 1 << 20;
 
@@ -110,6 +119,19 @@ bool readAt(int fd, char* to, std::size_t size, std::int64_t offset) {
     offset += got;
   }
   return true;
+}
+
+// What is in memory alone; false otherwise, or where the file system can't tell.
+bool readCached(int fd, char* to, std::size_t size, std::int64_t offset) {
+  const iovec part{to, size};
+  ssize_t got = ::preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+  if (got < 0 && errno == EOPNOTSUPP) {
+    struct statfs system {};
+    if (::fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC) {
+      got = ::pread(fd, to, size, offset);
+    }
+  }
+  return got == static_cast<ssize_t>(size);
 }
 
 bool writeAt(int fd, const char* from, std::size_t size, std::int64_t offset) {
@@ -187,15 +209,22 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
   void async_read(lt::storage_index_t index, const lt::peer_request& request,
                   std::function<void(lt::disk_buffer_holder, const lt::storage_error&)> handler,
                   lt::disk_job_flags_t) override {
-    reader_.add([this, storage = find(index), request, handler = std::move(handler)]() mutable {
-      lt::storage_error error = abortedError();
-      auto* buffer = static_cast<char*>(std::malloc(kBlockBytes));
-      if (storage && buffer != nullptr) {
-        error = transfer(*storage, request.piece, request.start, request.length, buffer, nullptr);
-      }
-      post([this, buffer, error, length = request.length, handler = std::move(handler)]() mutable {
+    auto storage = find(index);
+    auto* buffer = static_cast<char*>(std::malloc(kBlockBytes));
+    auto answer = [this, buffer, length = request.length,
+                         handler = std::move(handler)](const lt::storage_error& error) mutable {
+      post([this, buffer, length, error, handler = std::move(handler)]() mutable {
         handler(lt::disk_buffer_holder(*this, buffer, length), error);
       });
+    };
+    if (!storage || buffer == nullptr) return answer(abortedError());
+    if (!transfer(*storage, request.piece, request.start, request.length, buffer, nullptr,
+                  Waiting::no)) {
+      return answer({});
+    }
+    reader_.add([this, storage = std::move(storage), request, buffer,
+                 answer = std::move(answer)]() mutable {
+      answer(transfer(*storage, request.piece, request.start, request.length, buffer, nullptr));
     });
   }
 
@@ -203,6 +232,16 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
                    std::shared_ptr<lt::disk_observer> observer,
                    std::function<void(const lt::storage_error&)> handler,
                    lt::disk_job_flags_t) override {
+    auto storage = find(index);
+    if (storage && writesAtOnce()) {
+      const Clock::time_point begun = Clock::now();
+      const lt::storage_error error =
+          transfer(*storage, request.piece, request.start, request.length, nullptr, buffer);
+      const Clock::time_point done = Clock::now();
+      if (done - begun > kSlowWrite) slowUntil_ = done + kSlowTime;
+      post([error, handler = std::move(handler)] { handler(error); });
+      return false;
+    }
     const auto size = static_cast<std::size_t>(request.length);
     auto copy = std::make_shared_for_overwrite<char[]>(size);
     std::memcpy(copy.get(), buffer, size);
@@ -213,7 +252,7 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
       full = queuedBytes_ > kMostQueuedBytes;
       if (full && observer) waiting_.push_back(std::move(observer));
     }
-    writer_.add([this, storage = find(index), request, copy = std::move(copy), size,
+    writer_.add([this, storage = std::move(storage), request, copy = std::move(copy), size,
                  handler = std::move(handler)]() mutable {
       lt::storage_error error = abortedError();
       if (storage) {
@@ -400,6 +439,12 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
     writer_.add([this, handler = std::move(handler)] { post(handler); });
   }
 
+  bool writesAtOnce() const {
+    if (Clock::now() < slowUntil_) return false;
+    const std::lock_guard lock(queueMutex_);
+    return queuedBytes_ == 0;
+  }
+
   void written(std::size_t size) {
     std::vector<std::shared_ptr<lt::disk_observer>> resumed;
     {
@@ -414,9 +459,12 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
     });
   }
 
-  // Reads into `to` or writes from `from` the bytes of a piece, wherever they lie.
+  enum class Waiting { yes, no };
+
+  // Reads into `to` or writes from `from` the bytes of a piece, wherever they lie. Without waiting
+  // it is an error that they are not in memory.
   lt::storage_error transfer(Storage& storage, lt::piece_index_t piece, int start, int length,
-                             char* to, const char* from) const {
+                             char* to, const char* from, Waiting waiting = Waiting::yes) const {
     if (length <= 0) return {};
     TorrentBytes& bytes = *storage.bytes;
     std::size_t at = 0;
@@ -436,7 +484,8 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
         transferOther(storage, slice, to == nullptr ? nullptr : to + at,
                       from == nullptr ? nullptr : from + at);
       } else if (to != nullptr) {
-        if (!readAt(readable->get(), to + at, size, slice.offset)) {
+        const auto read = waiting == Waiting::yes ? readAt : readCached;
+        if (!read(readable->get(), to + at, size, slice.offset)) {
           return failure(errno, lt::operation_t::file_read);
         }
       } else {
@@ -506,12 +555,13 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
 
   lt::io_context& io_;
   const BytesRegistry& registry_;
+  Clock::time_point slowUntil_;  // of the session's thread
   mutable std::mutex storagesMutex_;
   std::map<lt::storage_index_t, std::shared_ptr<Storage>> storages_;
   std::uint32_t nextIndex_ = 0;
   std::mutex postMutex_;
   std::vector<std::function<void()>> posted_;
-  std::mutex queueMutex_;
+  mutable std::mutex queueMutex_;
   std::size_t queuedBytes_ = 0;
   std::vector<std::shared_ptr<lt::disk_observer>> waiting_;
   std::vector<char> block_;  // of the writer's thread

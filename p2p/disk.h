@@ -1,6 +1,8 @@
 // libtorrent's disk, over files that somebody else opened: nothing here knows a path, makes a file
-// or maps memory. One thread writes and hashes, in the order of the requests; another one reads for
-// peers, so that they do not wait for hashing.
+// or maps memory. What only copies to or from the page cache is done at once, in the session's
+// thread: to hand a block of 16 KiB to another one and back takes longer than that. One thread
+// hashes, and writes while the disk is slow; another one reads for peers what has to come from the
+// disk.
 #pragma once
 
 #include <cstdint>

@@ -65,6 +65,7 @@ bool GpgLoop::inputsClosed() const noexcept {
 }
 
 void GpgLoop::runUntil(const std::function<bool()>& enough) {
+  onlyOwn_ = false;  // since the last time gpg has had time
   while (!done_ && !enough())
     serveOnce();
 }
