@@ -212,7 +212,7 @@ class Disk final : public lt::disk_interface, public lt::buffer_allocator_interf
     auto storage = find(index);
     auto* buffer = static_cast<char*>(std::malloc(kBlockBytes));
     auto answer = [this, buffer, length = request.length,
-                         handler = std::move(handler)](const lt::storage_error& error) mutable {
+                   handler = std::move(handler)](const lt::storage_error& error) mutable {
       post([this, buffer, length, error, handler = std::move(handler)]() mutable {
         handler(lt::disk_buffer_holder(*this, buffer, length), error);
       });

@@ -64,6 +64,7 @@ class Supervisor {
       : plan_(plan), context_(context), outer_(outer), apps_(plan.apps.size()) {}
 
   void startApps();
+  void bringNetwork();
   int loop();  // the pod's exit code
 
  private:
@@ -78,7 +79,6 @@ class Supervisor {
   void ended(std::size_t index, const ExitStatus& status);
   void startPostStop(std::size_t index);
   void spawn(std::size_t index, int gate);
-  void bringNetwork();
   bool handleOuter();
   void startAdded(const std::string& name);
   void stopOne(const std::string& name);
@@ -115,8 +115,6 @@ void Supervisor::startApps() {
   // The apps' ends of their streams: while one is open here too, no end of it is seen.
   for (AppFiles& files : context_.files)
     files = AppFiles{};
-  gate = Pipe();
-  if (context_.networkComes) bringNetwork();
 }
 
 // From outside and to the apps, which wait for it. What else is to be done in it comes first.
@@ -159,10 +157,17 @@ void Supervisor::spawn(std::size_t index, int gate) {
 }
 
 // From here on nothing of the host's file systems can be reached through this process.
-void leaveHostTree() {
-  const UniqueFd empty =
-      newMount("tmpfs", {{"mode", "0555"}, {"size", "4k"}},
-               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+void leaveHostTree(const PodLayout& layout) {
+  constexpr unsigned kInert =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  // A directory that the stage1 brings along: to make a file system, and to take it down when the
+  // pod ends, takes longer.
+  UniqueFd empty = tryCloneMount(AT_FDCWD, (layout.stage1Rootfs() / "empty").c_str());
+  if (empty) {
+    setMountAttributes(empty.get(), kInert, 0, false);
+  } else {
+    empty = newMount("tmpfs", {{"mode", "0555"}, {"size", "4k"}}, kInert);
+  }
   attachMount(empty.get(), openFile(".", O_PATH | O_DIRECTORY).get(), "an empty root directory");
   enterRoot(empty.get());
 }
@@ -441,7 +446,13 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
 
   Supervisor supervisor(plan, context, outer);
   supervisor.startApps();
-  if (!plan.options.changing) leaveHostTree();
+  // Sysctls are set by files of the host's /proc. Otherwise it is left before anything is waited
+  // for.
+  const bool leaves = !plan.options.changing;
+  const bool leavesLate = networkComes && !plan.sysctls.empty();
+  if (leaves && !leavesLate) leaveHostTree(layout);
+  if (networkComes) supervisor.bringNetwork();
+  if (leaves && leavesLate) leaveHostTree(layout);
   return supervisor.loop();
 }
 
