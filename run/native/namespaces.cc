@@ -42,6 +42,19 @@ pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd) {
   return pid;
 }
 
+void beginElsewhere(pid_t child) {
+  cpu_set_t all;
+  const int own = ::sched_getcpu();
+  if (own < 0 || ::sched_getaffinity(0, sizeof all, &all) != 0) return;
+  cpu_set_t others = all;
+  CPU_CLR(static_cast<unsigned>(own), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  // Only what waits on this processor is moved, and stays where it was moved to.
+  if (::sched_setaffinity(child, sizeof others, &others) == 0) {
+    ::sched_setaffinity(child, sizeof all, &all);
+  }
+}
+
 // By number: glibc 2.36 declares its wrappers without C linkage.
 UniqueFd openProcess(pid_t pid) {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

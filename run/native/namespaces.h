@@ -14,6 +14,10 @@ namespace actool::run::native {
 // single-threaded one. `pidfd`, when not null, gets a descriptor of the child in the parent.
 pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd = nullptr);
 
+// Has the kernel begin a new child on another processor than this process's, where there is one.
+// Left alone it is often queued behind its parent, and waits for as long as that works. A hint.
+void beginElsewhere(pid_t child);
+
 // pidfd_open(2): no descriptor when there is no such process.
 UniqueFd openProcess(pid_t pid);
 // pidfd_send_signal(2). False when the process is gone.

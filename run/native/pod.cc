@@ -128,6 +128,7 @@ int Outer::runPrepared(Isolation& isolation) {
   files_.clear();
   channel_ = std::move(ours);
   if (networkComesLate(plan_.options)) {
+    beginElsewhere(pid_);
     channel_->send(MessageKind::network, "", makeNetworkNamespace().get());
   } else {
     writePid();
