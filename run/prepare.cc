@@ -110,7 +110,7 @@ void prepareApp(const Pod& pod, const AppSource& app) {
   makeDir(layout.appInfoDir(app.name), 0755);
   writeFilePlain(layout.appManifest(app.name), app.imageManifest);
   writeTreeFile(pod, app);
-  makeDir(layout.appOverlayDir(app.name).parent_path(), 0755);
+  makeDir(layout.appOverlayDir(app.name).parent_path(), 0700);
   makeDir(layout.appOverlayDir(app.name), 0755);
   makeDir(layout.appUpper(app.name), 0755);
   makeDir(layout.appWork(app.name), 0700);

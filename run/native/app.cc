@@ -225,9 +225,10 @@ void runPreStart(const AppPlan& app, const Identity& identity,
 }
 
 // It is made while this process is at its mounts.
-void enterNetwork(const Channel& channel) {
+void enterNetwork(const PodContext& context, const Channel& channel) {
   const std::optional<Message> message = channel.receive();
   if (!message) throw Error("the pod ends before it has begun");
+  context.processors.restore();
   enterNetworkNamespace(message->fd.get());
 }
 
@@ -252,7 +253,7 @@ void containAndRun(const PodContext& context, std::size_t index, const Channel& 
   const UniqueFd dev =
       mountDevices(root.get(), context.devices,
                    context.terminals[index].empty() ? context.terminal : context.terminals[index]);
-  if (context.networkComes) enterNetwork(channel);
+  if (context.networkComes) enterNetwork(context, channel);
   kernelFiles.mountSys();
   connectStandardFiles(context, index, identity, dev.get());
   if (files.notify) {

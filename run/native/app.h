@@ -9,6 +9,7 @@
 #include "run/native/devices.h"
 #include "run/native/isolation.h"
 #include "run/native/listen.h"
+#include "run/native/namespaces.h"
 #include "run/native/plan.h"
 #include "run/native/stdio.h"
 #include "run/native/users.h"
@@ -35,6 +36,8 @@ struct PodContext {
   std::string term;  // $TERM for the apps; may be empty
   // The network namespace is still being made; the channel brings it (MessageKind::network).
   bool networkComes = false;
+  // What the supervisor and the apps may run on once it has come.
+  Processors processors;
 };
 
 // Ends a process of the pod that failed before it became a program of the image.

@@ -42,17 +42,18 @@ pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd) {
   return pid;
 }
 
-void beginElsewhere(pid_t child) {
-  cpu_set_t all;
+Processors::Processors() : known_(::sched_getaffinity(0, sizeof all_, &all_) == 0) {}
+
+void Processors::beginElsewhere(pid_t child) const {
   const int own = ::sched_getcpu();
-  if (own < 0 || ::sched_getaffinity(0, sizeof all, &all) != 0) return;
-  cpu_set_t others = all;
+  if (!known_ || own < 0) return;
+  cpu_set_t others = all_;
   CPU_CLR(static_cast<unsigned>(own), &others);
-  if (CPU_COUNT(&others) == 0) return;
-  // Only what waits on this processor is moved, and stays where it was moved to.
-  if (::sched_setaffinity(child, sizeof others, &others) == 0) {
-    ::sched_setaffinity(child, sizeof all, &all);
-  }
+  if (CPU_COUNT(&others) > 0) ::sched_setaffinity(child, sizeof others, &others);
+}
+
+void Processors::restore() const {
+  if (known_) ::sched_setaffinity(0, sizeof all_, &all_);
 }
 
 // By number: glibc 2.36 declares its wrappers without C linkage.

@@ -1,6 +1,7 @@
 // Namespaces and what belongs to one each: the host name and the loopback interface.
 #pragma once
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -14,9 +15,22 @@ namespace actool::run::native {
 // single-threaded one. `pidfd`, when not null, gets a descriptor of the child in the parent.
 pid_t cloneProcess(std::uint64_t flags, UniqueFd* pidfd = nullptr);
 
-// Has the kernel begin a new child on another processor than this process's, where there is one.
-// Left alone it is often queued behind its parent, and waits for as long as that works. A hint.
-void beginElsewhere(pid_t child);
+// The processors that this process may run on when it is made. For its children to come: each of
+// them has a copy.
+class Processors {
+ public:
+  Processors();
+  // Has the kernel begin a new child on another one than this process's, where there is one, and
+  // keep it there until that calls restore(). Left alone a child is often queued behind its parent,
+  // and waits for as long as that works. A hint.
+  void beginElsewhere(pid_t child) const;
+  // For this process, and those that it makes: all of them again.
+  void restore() const;
+
+ private:
+  cpu_set_t all_;
+  bool known_;
+};
 
 // pidfd_open(2): no descriptor when there is no such process.
 UniqueFd openProcess(pid_t pid);

@@ -122,14 +122,17 @@ int Outer::runPrepared(Isolation& isolation) {
   openFiles();
   blockSignals();
   auto [ours, theirs] = Channel::makePair();
+  const Processors processors;
   pid_ = cloneProcess(namespaces(plan_.options), &pidfd_);
-  if (pid_ == 0) supervise(plan_, layout_, isolation, files_, std::move(theirs));
+  if (pid_ == 0) supervise(plan_, layout_, isolation, files_, processors, std::move(theirs));
   theirs.close();
   files_.clear();
   channel_ = std::move(ours);
   if (networkComesLate(plan_.options)) {
-    beginElsewhere(pid_);
-    channel_->send(MessageKind::network, "", makeNetworkNamespace().get());
+    processors.beginElsewhere(pid_);
+    const UniqueFd network = makeNetworkNamespace();
+    writePid();  // no app begins before that: who hears of one finds the pod
+    channel_->send(MessageKind::network, "", network.get());
   } else {
     writePid();
   }
@@ -318,15 +321,13 @@ void Outer::take(Message message) {
     case MessageKind::notify:
       readiness_->addSocket(message.payload, std::move(message.fd));
       return;
-    case MessageKind::ready:
-      writePid();
-      return;
     case MessageKind::mountNamespace:
     case MessageKind::stream:
     case MessageKind::joinCgroup:
     case MessageKind::oomScoreAdj:
     case MessageKind::startApp:
     case MessageKind::stopApp:
+    case MessageKind::ready:
     case MessageKind::network:
       return;  // these go other ways
   }

@@ -121,13 +121,13 @@ void Supervisor::startApps() {
 void Supervisor::bringNetwork() {
   const std::optional<Message> message = outer_.receive();
   if (!message) throw Error("the process outside is gone");
+  context_.processors.restore();
   enterNetworkNamespace(message->fd.get());
   bringLoopbackUp();
   setSysctls(plan_.sysctls);
   for (const AppState& app : apps_)
     app.channel->send(MessageKind::network, "", message->fd.get());
   context_.networkComes = false;
-  outer_.send(MessageKind::ready, "");
 }
 
 void Supervisor::spawn(std::size_t index, int gate) {
@@ -406,7 +406,7 @@ void dieWithOuter() {
 }
 
 int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
-        std::vector<AppFiles>& files, const Channel& outer) {
+        std::vector<AppFiles>& files, const Processors& processors, const Channel& outer) {
   dieWithOuter();
   // Until it executes, no process of the pod can trace or look into one of ours.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throwErrno("hiding the supervisor");
@@ -429,8 +429,8 @@ int run(PodPlan plan, const PodLayout& layout, const Isolation& isolation,
                               plan.options.users ? plan.options.users->first : 0);
   const char* term = ::getenv("TERM");
   PodContext context{
-      plan, layout, devices, isolation.apps(), files, std::vector<Path>(plan.apps.size()),
-      {},   {},     {},      networkComes};
+      plan, layout, devices, isolation.apps(), files,     std::vector<Path>(plan.apps.size()),
+      {},   {},     {},      networkComes,     processors};
   if (!plan.options.metadataToken.empty()) {
     const MetadataSocket metadata = makeMetadataSocket(plan.options.metadataToken);
     context.metadataUrl = metadata.url;
@@ -464,7 +464,7 @@ bool networkComesLate(const RunOptions& options) {
 }
 
 void supervise(const PodPlan& plan, const PodLayout& layout, const Isolation& isolation,
-               std::vector<AppFiles>& files, Channel outer) {
+               std::vector<AppFiles>& files, const Processors& processors, Channel outer) {
   int code = kFailedCode;
   try {
     // The pod's lock is among what goes: it is held outside.
@@ -477,7 +477,7 @@ void supervise(const PodPlan& plan, const PodLayout& layout, const Isolation& is
         keep.push_back(socket.fd.get());
     }
     closeAllBut(std::move(keep));
-    code = run(plan, layout, isolation, files, outer);
+    code = run(plan, layout, isolation, files, processors, outer);
   } catch (const Error& error) {
     outer.send(MessageKind::failure, error.what());
   }

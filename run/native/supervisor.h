@@ -29,20 +29,19 @@ inline constexpr int kForwardedSignals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
 
 // Whether the pod's network namespace is made while the supervisor and the apps are at their mounts
 // already, and comes over `outer` (MessageKind::network): it takes a third of all that the kernel
-// does for a short pod. MessageKind::ready answers that the pod is in it; until that its PID is
-// nobody's business. Not when something needs it earlier: the metadata service, or IDs of the pod's
-// own, as which no sysctl can be set.
+// does for a short pod. Not when something needs it earlier: the metadata service, or IDs of the
+// pod's own, as which no sysctl can be set.
 bool networkComesLate(const RunOptions& options);
 
 // For the process that cloneProcess() has just made in the pod's namespaces; `outer` leads to the
-// process outside. Its exit code is the pod's: that of the first app that failed, as in
-// rkt, or 0. An app that fails ends the pod: the others get SIGTERM. `files` are by app of the
-// plan.
+// process outside, `processors` are those that it had. Its exit code is the pod's: that of the
+// first app that failed, as in rkt, or 0. An app that fails ends the pod: the others get SIGTERM.
+// `files` are by app of the plan.
 //
 // A pod that changes (--mutable) starts apps when outside says so, goes on when none is left, and
 // ends when it is asked to. Its supervisor keeps the host's tree, which it starts apps from.
 [[noreturn]] void supervise(const PodPlan& plan, const PodLayout& layout,
                             const Isolation& isolation, std::vector<AppFiles>& files,
-                            Channel outer);
+                            const Processors& processors, Channel outer);
 
 }  // namespace actool::run::native

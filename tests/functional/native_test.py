@@ -268,6 +268,15 @@ class Containment(NativeCase):
         self.assertEqual(len(theirs), 5)
         self.assertFalse(set(ours) & set(theirs))
 
+    def test_all_processors_are_the_apps(self):
+        """The supervisor begins on another one than its parent; neither it nor the app stays bound to it."""
+        allowed = "grep Cpus_allowed_list /proc/self/status"
+        ours = subprocess.run(["sh", "-c", allowed], stdout=subprocess.PIPE, check=True).stdout.decode()
+        handlers = {"eventHandlers": [{"name": "post-stop", "exec": ["/bin/sh", "-c", allowed]}]}
+        self.pod(self.app(allowed, members=handlers))
+        for _ in range(10):
+            self.assertEqual(self.ok(self.run_pod()).out, 2 * ours)
+
     def test_host_network_and_ipc_when_asked(self):
         script = "for n in ipc net; do readlink /proc/self/ns/$n; done"
         result = self.ok(self.run_app(script, "--net=host", "--ipc=parent"))
