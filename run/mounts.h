@@ -28,8 +28,8 @@ struct Overlay {
 // here: not in the kernel, or not over these file systems. Throws SystemError otherwise.
 bool mountOverlay(const Overlay& overlay);
 
-// What these and mountReadOnlyOverlay() are told when overlayfs is missing or refuses these file
-// systems as its layers.
+// Whether this is what mountOverlay() and mountReadOnlyOverlay() are told by a kernel that has no
+// overlayfs, or one that refuses these file systems as its layers.
 bool overlayNotToBeHad(int error);
 
 // A read-only overlay of `upper` over `lower` at `target`. `upper` may be the upper layer of a

@@ -14,9 +14,9 @@
 //     stage1/manifest                         the stage1's image manifest
 //     stage1/tree                             absolute path of the stage1's own root, the lower
 //                                             layer of the overlay; absent when it was copied
-//     stage1/rootfs/                          the stage1 tree. With overlay: the upper layer and,
-//     in
-//                                             the pod's mount namespace, the mount; else a copy
+//     stage1/rootfs/                          the stage1 tree. With overlay: a layer and, in the
+//                                             pod's mount namespace, the mount: the upper one, or
+//                                             one of two when it is read-only; else a copy
 //     stage1/rootfs/opt/stage2/<app>/rootfs/  the app's root: an overlay mount or a copy
 //     stage1/rootfs/rkt/status/<app>          written by stage1: exit status as decimal text
 //     stage1/rootfs/rkt/env/<app>             reserved for stage1
@@ -25,7 +25,8 @@
 //     stage1/rootfs/rkt/pids/<app>            of pods that change: the app's PID inside of the pod
 //     stage1/rootfs/rkt/isolators             written by stage1: what became of each isolator
 //     stage1/rootfs/rkt/cgroups               reserved for stage1
-//     overlay/stage1/work/                    overlay's work directory for stage1/rootfs
+//     overlay/stage1/work/                    overlay's work directory for stage1/rootfs, unless
+//                                             that is read-only
 //     overlay/<app>.app/{upper,work}/         the app's upper layer and work directory
 //     overlay/<app>.app/lower/                where the app's image is mounted, in the pod's mount
 //                                             namespace, unless its tree was unpacked
