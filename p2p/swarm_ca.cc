@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -22,6 +21,7 @@
 
 #include "core/base/error.h"
 #include "core/base/fd.h"
+#include "core/base/owner.h"
 #include "core/base/strings.h"
 
 namespace actool::p2p {
@@ -32,19 +32,12 @@ namespace {
 constexpr std::size_t kMostPemBytes = 64 << 10;
 constexpr std::size_t kShownDigits = 16;
 
-template <auto release>
-struct Release {
-  template <typename Object>
-  void operator()(Object* object) const {
-    release(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Release<BIO_free>>;
-using Certificate = std::unique_ptr<X509, Release<X509_free>>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
-using CertificateStore = std::unique_ptr<X509_STORE, Release<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Release<X509_STORE_CTX_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Release<GENERAL_NAMES_free>>;
+using Bio = Owner<BIO, BIO_free>;
+using Certificate = Owner<X509, X509_free>;
+using PrivateKey = Owner<EVP_PKEY, EVP_PKEY_free>;
+using CertificateStore = Owner<X509_STORE, X509_STORE_free>;
+using StoreContext = Owner<X509_STORE_CTX, X509_STORE_CTX_free>;
+using Names = Owner<GENERAL_NAMES, GENERAL_NAMES_free>;
 
 // What failed last, for people.
 std::string reason() {

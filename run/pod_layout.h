@@ -37,7 +37,8 @@
 //     metadata-key                            the metadata service's; for root only
 //     pod.lck                                 locked while apps are added or removed
 //     net-info.json                           written by stage1: the networks the pod is in
-//     netns, subcgroup                        reserved for stage1
+//     net-left.json                           the same, of a pod that has ended: what its removal
+//     undoes netns, subcgroup                        reserved for stage1
 //
 // The upper layer of the stage1 overlay is the mount point itself, so what stage1 writes there
 // (rkt/status) has the same path inside and outside of the pod's mount namespace.
@@ -112,6 +113,7 @@ class PodLayout {
   Path metadataUrl() const { return stage1Rootfs() / "rkt/metadata-url"; }
   Path readyMark() const { return stage1Rootfs() / "rkt/supervisor-status"; }
   Path netInfo() const { return dir_ / "net-info.json"; }
+  Path netLeft() const { return dir_ / "net-left.json"; }
   Path isolatorsFile() const { return stage1Rootfs() / "rkt/isolators"; }
   Path cgroupsFile() const { return stage1Rootfs() / "rkt/cgroups"; }
   Path ownUsers() const { return stage1Rootfs() / "rkt/private-users"; }

@@ -81,7 +81,7 @@ void PodNetwork::leave() {
 }
 
 void leaveNetworksOf(const PodLayout& layout, const Uuid& pod, const std::string& localConfig) {
-  if (!actool::exists(layout.netInfo())) return;
+  if (!actool::exists(layout.netInfo()) && !actool::exists(layout.netLeft())) return;
   runHelper("leave", pod, localConfig, {});
 }
 

@@ -28,7 +28,7 @@ class PodNetwork {
   std::optional<UserNetwork> user_;  // in place of the others
 };
 
-// For gc: undoes what a pod that was killed has left.
+// For gc: undoes what the pod has left, all of it when it was killed.
 void leaveNetworksOf(const PodLayout& layout, const Uuid& pod, const std::string& localConfig);
 
 }  // namespace actool::run::native

@@ -268,7 +268,7 @@ class Bench:
         self.run("gc", "--grace-period=0s")
 
     def default_network(self, identity):
-        """A pod of a network made for it by CNI's plugins, with NAT, beside crun without any: in a host of their own."""
+        """A pod of the network that is built in, with NAT, beside crun without any: in a host of their own."""
         host = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; exec sleep infinity"])
         try:
             inside = f"nsenter --net=/proc/{host.pid}/ns/net -- "
@@ -279,7 +279,7 @@ class Bench:
         finally:
             host.kill()
             host.wait()
-        self.add("the same with the default network (CNI, NAT)", mine, "crun run without one, and 10 ms", theirs + 0.010, 1.0)
+        self.add("the same with the default network (NAT)", mine, "crun run without one, and 10 ms", theirs + 0.010, 1.0)
 
     def idle_mib(self, identity):
         """What the processes of a pod that are not its app keep, once nothing happens: their parts (PSS)."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 
 import harness
 import native_test
@@ -67,6 +68,7 @@ class NetCase(native_test.NativeCase):
 
     def setUp(self):
         super().setUp()
+        harness.wait_for(lambda: not any(name.startswith("veth") for name in self.links()), "the end of the pods before")
         self.before = self.traces()
 
     def app(self, *args, **kwargs):
@@ -80,6 +82,16 @@ class NetCase(native_test.NativeCase):
         suffix = "conflist" if "plugins" in members else "conf"
         (directory / f"10-{name}.{suffix}").write_text(json.dumps({"name": name, **members}))
 
+    def another_pod(self):
+        """What the test does from here on is about a second pod."""
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.uuid = str(uuid.uuid4())
+        self.dir = self.lab.work / self.uuid
+
+    def without_plugins(self):
+        self.lab.env["CNI_PATH"] = str(self.lab.work / "none")
+        self.addCleanup(self.lab.env.pop, "CNI_PATH")
+
     def bridge(self, name="web", number=1, **members):
         self.configure(name, type="bridge", bridge=f"br-{name}", isGateway=True,
                        ipam={"type": "host-local", "subnet": f"10.77.{number}.0/24"}, **members)
@@ -87,18 +99,34 @@ class NetCase(native_test.NativeCase):
     def start(self, *options, **kwargs):
         return super().start(f"--local-config={self.lab.local_config}", *options, **kwargs)
 
+    def links(self):
+        names = re.findall(r"^\d+: ([^:@]+)", output("ip", "-o", "link"), re.M)
+        return [name for name in names if not name.startswith("br-")]
+
     def traces(self):
         """What networks leave on a host: interfaces, rules, leases."""
-        links = re.findall(r"^\d+: ([^:@]+)", output("ip", "-o", "link"), re.M)
         rules = output("iptables-save", "-t", "nat") + output("iptables-save", "-t", "filter")
         leases = [str(path) for path in pathlib.Path("/var/lib/cni").rglob("*")
                   if path.is_file() and path.name not in ("lock", "last_reserved_ip.0")]
-        return ([link for link in links if not link.startswith("br-")],
-                re.findall(r"CNI-(?:SN-|DN-)?[0-9a-f]{8,}|-j CNI-[0-9a-f]+", rules), leases)
+        return (self.links(), re.findall(r"CNI-(?:SN-|DN-)?[0-9a-f]{8,}|-j CNI-[0-9a-f]+", rules), leases)
+
+    def tables(self):
+        """Of NAT that is ours. They stay until the last pod that was in the network is removed."""
+        return re.findall(r"^table ip (actool-.*)$", output("nft", "list", "tables"), re.M)
+
+    def assert_left(self):
+        """The pod has left its networks. The kernel removes a pair of interfaces after the namespace that it leads to."""
+        harness.wait_for(lambda: self.links() == self.before[0], "the end of the pod's interfaces")
+        self.assertEqual(self.traces(), self.before)
 
     def assert_nothing_left(self):
-        self.assertEqual(self.traces(), self.before)
+        """The same, and nothing on record either. What is for removal to undo is tried too."""
+        self.assert_left()
         self.assertFalse((self.dir / "net-info.json").exists())
+        if (self.dir / "net-left.json").exists():
+            self.ok(self.entry("gc", f"--local-config={self.lab.local_config}", self.uuid))
+        self.assertFalse((self.dir / "net-left.json").exists())
+        self.assertEqual(self.tables(), [])
 
     def from_outside(self, port, address="198.51.100.1"):
         return output("ip", "netns", "exec", "outside", sys.executable, "-c", CLIENT, address, port).strip()
@@ -128,16 +156,13 @@ class Networks(NetCase):
         self.pod(self.app("echo hello | nc -l -p 80"))
         first = self.start("--net=web:IP=10.77.1.9")
         self.pid()
-        first_dir, first_uuid = self.dir, self.uuid
-        NetCase.setUp(self)
-        self.bridge()
-        self.processes.append(first)
+        first_dir = self.dir
+        self.another_pod()
         self.pod(self.app("for i in 1 2 3 4 5 6 7 8 9; do nc 10.77.1.9 80 </dev/null && exit; sleep 0.2; done; exit 1"))
         result = self.ok(self.run_pod("--net=web"))
         self.assertEqual(result.out, "hello\n")
         self.ok(self.finish(first))
         self.assertFalse((first_dir / "net-info.json").exists())
-        shutil.rmtree(first_dir)
 
     def test_several_networks_each_with_its_interface(self):
         self.bridge("one", 2)
@@ -213,6 +238,116 @@ class Networks(NetCase):
         self.assertEqual(result.out, "nameserver 10.77.6.1\nsearch example.test\n")
 
 
+class BuiltIn(NetCase):
+    """The networks that need no plugin."""
+
+    def test_they_need_no_plugins(self):
+        self.without_plugins()
+        self.pod(self.app("ip -4 addr show eth0; ip -4 addr show eth1; nc 198.51.100.2 7000 </dev/null"))
+        result = self.ok(self.run_pod("--net=default,default-restricted"))
+        self.assertIn("inet 172.16.28.", result.out)
+        self.assertIn("inet 172.16.29.", result.out)
+        self.assertEqual(result.out.splitlines()[-1], "198.51.100.1")
+        self.assert_nothing_left()
+
+    def test_an_address_can_be_asked_for(self):
+        self.pod(self.app("ip -4 addr show eth0"))
+        self.assertIn("inet 172.16.28.77/24", self.ok(self.run_pod("--net=default:IP=172.16.28.77")).out)
+        self.assert_nothing_left()
+        for address, why in (("172.16.28.1", "is no address for a pod of 172.16.28.0/24"), ("10.0.0.1", "is no address for"),
+                             ("172.16.28.255", "is no address for"), ("pod", "is no IPv4 address")):
+            self.another_pod()
+            self.pod(self.app())
+            self.refused(self.run_pod(f"--net=default:IP={address}"), 254, f"joining network default: .*{address} {why}")
+            self.assert_nothing_left()
+
+    def test_leases_are_those_of_host_local(self):
+        """The real plugin does not give away what ours has given, nor ours what it has."""
+        config = {"cniVersion": "0.4.0", "name": "default", "type": "host-local",
+                  "ipam": {"type": "host-local", "subnet": "172.16.28.0/24"}}
+
+        def host_local(command, address=""):
+            env = {"CNI_COMMAND": command, "CNI_CONTAINERID": "theirs", "CNI_NETNS": "/none", "CNI_IFNAME": "eth0",
+                   "CNI_PATH": str(PLUGINS), "CNI_ARGS": f"IP={address}" if address else ""}
+            return subprocess.run([PLUGINS / "host-local"], env=env, input=json.dumps(config).encode(),
+                                  stdout=subprocess.PIPE, check=False)
+
+        self.pod(self.app("echo ready; sleep 100"))
+        process = self.start("--net=default:IP=172.16.28.80")
+        self.line(process)
+        self.assertIn(b"172.16.28.80", host_local("ADD", "172.16.28.80").stdout)
+        self.assertNotEqual(host_local("ADD", "172.16.28.80").returncode, 0)
+        self.assertEqual(host_local("ADD", "172.16.28.81").returncode, 0)
+        self.entry("stop", "--force", self.uuid)
+        self.finish(process)
+        self.another_pod()
+        self.pod(self.app())
+        self.refused(self.run_pod("--net=default:IP=172.16.28.81"), 254, "172.16.28.81 is taken")
+        self.assertEqual(host_local("DEL").returncode, 0)
+        self.assertEqual(self.ok(self.run_pod("--net=default:IP=172.16.28.81")).out, "")
+
+    def test_nat_stays_as_long_as_a_pod_has_use_for_it(self):
+        self.pod(self.app("echo ready; sleep 100"))
+        first, process, directory = self.uuid, self.start("--net=default"), self.dir
+        self.line(process)
+        self.assertEqual(self.tables(), ["actool-default-172.16.28.0/24"])
+        self.another_pod()
+        self.pod(self.app())
+        self.ok(self.run_pod("--net=default"))
+        self.ok(self.entry("gc", self.uuid))
+        self.assertEqual(self.tables(), ["actool-default-172.16.28.0/24"])
+        self.uuid, self.dir = first, directory
+        self.entry("stop", "--force", self.uuid)
+        self.finish(process)
+        self.assertEqual(self.tables(), ["actool-default-172.16.28.0/24"])
+        self.ok(self.entry("gc", self.uuid))
+        self.assertEqual(self.tables(), [])
+
+    def test_nat_is_there_again_after_the_firewall_was_emptied(self):
+        self.pod(self.app("nc 198.51.100.2 7000 </dev/null"))
+        self.ok(self.run_pod("--net=default"))
+        output("nft", "delete", "table", "ip", self.tables()[0])
+        self.another_pod()
+        self.pod(self.app("nc 198.51.100.2 7000 </dev/null"))
+        self.assertEqual(self.ok(self.run_pod("--net=default")).out, "198.51.100.1\n")
+        self.assert_nothing_left()
+
+    def test_many_at_once_have_an_address_each(self):
+        script = "ip -4 addr show eth0 | grep inet; sleep 1"
+        pods = []
+        for _ in range(12):
+            self.another_pod()
+            self.pod(self.app(script))
+            pods.append(self.start("--net=default"))
+        seen = [re.search(r"inet ([0-9.]+)/24", pod.communicate(timeout=60)[0].decode()).group(1) for pod in pods]
+        self.assertEqual(len(set(seen)), len(pods))
+
+    def test_a_full_network_is_one_clear_line(self):
+        leases = pathlib.Path("/var/lib/cni/networks/default")
+        leases.mkdir(parents=True, exist_ok=True)
+        taken = [leases / f"172.16.28.{i}" for i in range(2, 255)]
+        for lease in taken:
+            lease.write_text("someone\r\neth0")
+            self.addCleanup(lease.unlink)
+        self.pod(self.app())
+        self.refused(self.run_pod("--net=default"), 254,
+                     "joining network default: all addresses of 172.16.28.0/24 are taken; run `actool gc`")
+
+    def test_own_configuration(self):
+        self.configure("mine", type="actool-ptp", subnet="10.77.30.0/28", ipMasq=True)
+        self.pod(self.app("ip -4 addr show eth0; ip route"))
+        result = self.ok(self.run_pod("--net=mine"))
+        self.assertRegex(result.out, r"inet 10\.77\.30\.\d+/28")
+        self.assertNotIn("default via", result.out)
+        self.assert_nothing_left()
+        for subnet in ("10.77.30.1/28", "10.77.30.0/31", "10.77.30.0", "fd00::/64"):
+            self.configure("mine", type="actool-ptp", subnet=subnet)
+            self.another_pod()
+            self.pod(self.app())
+            self.refused(self.run_pod("--net=mine"), 254, f"joining network mine: .*{subnet}")
+            self.assert_nothing_left()
+
+
 class Undoing(NetCase):
     def killed_pod(self, **members):
         ports = [{"name": "www", "port": 80, "protocol": "tcp"}]
@@ -238,11 +373,11 @@ class Undoing(NetCase):
         self.assertEqual(self.traces(), self.before)
 
     def test_missing_plugins_are_one_clear_line(self):
+        self.bridge("lost", 9)
         self.pod(self.app())
-        self.lab.env["CNI_PATH"] = str(self.lab.work / "none")
-        self.addCleanup(self.lab.env.pop, "CNI_PATH")
-        self.refused(self.run_pod("--net"), 252,
-                     "joining network default: network plugin ptp: it is not in .*/none; install CNI plugins")
+        self.without_plugins()
+        self.refused(self.run_pod("--net=default,lost"), 252,
+                     "joining network lost: network plugin bridge: it is not in .*/none; install CNI plugins")
         self.assert_nothing_left()
 
 
@@ -299,7 +434,7 @@ class CommandLine(NetCase):
         result = self.ok(self.lab.actool("run-prepared", "--net", "--dns=10.0.0.9", prepared.out.strip()))
         self.assertIn("nameserver 10.0.0.9\n", result.out)
         self.assertIn("172.16.28.", result.out)
-        self.assertEqual(self.traces(), self.before)
+        self.assert_left()
 
     def test_ports_need_a_network_and_a_name(self):
         self.refused(self.run_app("true", "--port=www:8080"), 254, "nothing leads to the pod's ports")
@@ -319,7 +454,7 @@ class CommandLine(NetCase):
             process.kill()
             self.fail("the port was not reached")
         self.assertEqual(process.wait(30), 0)
-        self.assertEqual(self.traces(), self.before)
+        self.assert_left()
 
 
 if __name__ == "__main__":

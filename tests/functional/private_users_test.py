@@ -113,8 +113,6 @@ class PrivateUsers(PodCase):
 
     def test_a_network(self):
         """A network of CNI plugins is the host's to set up; the pod's root has no rights over it."""
-        if not pathlib.Path("/usr/lib/cni/ptp").exists():
-            harness.skip("no CNI plugins in /usr/lib/cni")
         for place in ("/var/lib/cni", "/run"):
             os.makedirs(place, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)

@@ -49,6 +49,7 @@ HEAVY = {
     r"systemd/": {"p2p", "run/machined"},
     r"sys/capability\.h": {"run/native"},
     r"seccomp\.h": {"p2p", "run/native"},
+    r"netlink/|libmnl/|libnftnl/": {"run/native"},
     r"CLI/": {"core/cli", "run", "main"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

@@ -3,14 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/base/strings.h"
 #include "run/first_error.h"
+#include "run/native/net/own_network.h"
 #include "run/native/net/stand_in.h"
 
 namespace actool::run::native {
@@ -25,12 +26,21 @@ Json pluginInput(const Network& network, const Json& plugin, const Json& previou
   return input;
 }
 
+OwnMember memberOf(const JoinedNetwork& joined, const Uuid& pod) {
+  return {joined.network.name, pod, joined.interface};
+}
+
 void joinOne(JoinedNetwork& joined, const Uuid& pod, const Plugins& plugins,
              const std::string& netns) {
   const Network& network = joined.network;
   const PluginCall call{"ADD", pod.str(), netns, joined.interface, network.args};
   for (const Json& plugin : network.plugins) {
-    const Json result = plugins.run(call, pluginInput(network, plugin, joined.result));
+    const Json input = pluginInput(network, plugin, joined.result);
+    if (isOwnType(plugin)) {
+      joined.result = joinOwnNetwork(input, memberOf(joined, pod), netns, network.args);
+      continue;
+    }
+    const Json result = plugins.run(call, input);
     if (!result.is_object()) {
       throw Error("network plugin " + stringMember(plugin, "type") + ": it gave no result");
     }
@@ -38,16 +48,42 @@ void joinOne(JoinedNetwork& joined, const Uuid& pod, const Plugins& plugins,
   }
 }
 
+// Where plugins find what they did.
+struct Place {
+  std::string netns;  // the pod's network namespace, or one that looks like it
+  bool isGone = false;
+};
+
 void leaveOne(const JoinedNetwork& joined, const Uuid& pod, const Plugins& plugins,
-              const std::string& netns, FirstError& errors) {
+              const Place& place, FirstError& errors) {
   const Network& network = joined.network;
-  const PluginCall call{"DEL", pod.str(), netns, joined.interface, network.args};
+  const PluginCall call{"DEL", pod.str(), place.netns, joined.interface, network.args};
   for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
     errors.attempt([&] {
-      withContext("leaving network " + network.name,
-                  [&] { plugins.run(call, pluginInput(network, *plugin, joined.result)); });
+      withContext("leaving network " + network.name, [&] {
+        if (isOwnType(*plugin)) {
+          leaveOwnNetwork(memberOf(joined, pod), place.isGone);
+        } else {
+          plugins.run(call, pluginInput(network, *plugin, joined.result));
+        }
+      });
     });
   }
+}
+
+bool needsPlugins(const JoinedNetwork& joined) {
+  const std::vector<Json>& plugins = joined.network.plugins;
+  return !std::all_of(plugins.begin(), plugins.end(), isOwnType);
+}
+
+// What tidyNetworks() is for.
+bool leavesNat(const JoinedNetwork& joined) {
+  const std::vector<Json>& plugins = joined.network.plugins;
+  return joined.network.masquerades() && std::any_of(plugins.begin(), plugins.end(), isOwnType);
+}
+
+void removeState(const Path& file) {
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) throwErrno("removing " + file.string());
 }
 
 void addWords(const Json& dns, const char* key, std::vector<std::string>& words) {
@@ -97,7 +133,7 @@ void joinNetworks(const PodLayout& layout, const Uuid& pod, const std::vector<Ne
   for (const Network& network : networks) {
     withContext("joining network " + network.name, [&] {
       for (const Json& plugin : network.plugins)
-        plugins.require(plugin);
+        isOwnType(plugin) ? checkOwnConfig(plugin) : plugins.require(plugin);
     });
   }
   writeNetState(layout, joined);
@@ -123,21 +159,36 @@ void joinNetworks(const PodLayout& layout, const Uuid& pod, const std::vector<Ne
 
 void leaveNetworks(const PodLayout& layout, const Uuid& pod, const Plugins& plugins,
                    const std::string& netns) {
-  const std::vector<JoinedNetwork> networks = readNetState(layout);
+  const std::vector<JoinedNetwork> networks = readNetState(layout.netInfo());
   if (networks.empty()) return;
   UniqueFd standIn;
-  std::string place = netns;
-  if (place.empty()) {
+  Place place{netns, netns.empty()};
+  if (place.isGone && std::any_of(networks.begin(), networks.end(), needsPlugins)) {
     standIn = makeStandIn(networks);
-    place = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(standIn.get());
+    place.netns = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(standIn.get());
   }
   FirstError errors;
   for (auto joined = networks.rbegin(); joined != networks.rend(); ++joined)
     leaveOne(*joined, pod, plugins, place, errors);
   errors.rethrow();
-  if (::unlink(layout.netInfo().c_str()) != 0 && errno != ENOENT) {
-    throwErrno("removing " + layout.netInfo().string());
+  if (std::any_of(networks.begin(), networks.end(), leavesNat)) {
+    if (::rename(layout.netInfo().c_str(), layout.netLeft().c_str()) != 0) {
+      throwErrno("renaming " + layout.netInfo().string());
+    }
+  } else {
+    removeState(layout.netInfo());
   }
+}
+
+void tidyNetworks(const PodLayout& layout) {
+  for (const JoinedNetwork& joined : readNetState(layout.netLeft())) {
+    const Network& network = joined.network;
+    for (const Json& plugin : network.plugins) {
+      if (!isOwnType(plugin)) continue;
+      withContext("tidying network " + network.name, [&] { tidyOwnNetwork(plugin, network.name); });
+    }
+  }
+  removeState(layout.netLeft());
 }
 
 }  // namespace actool::run::native

@@ -4,6 +4,8 @@
 //   net join  --uuid=UUID --networks=LIST --netns=PATH [--config=DIR]...
 //   net leave --uuid=UUID [--netns=PATH] [--config=DIR]...
 //
+// Without a namespace, "leave" is for a pod that is being removed.
+//
 // Runs in the pod's directory and in the host's network. The message of a failure goes to
 // standard output, for the program that started this one to report.
 #include <fcntl.h>
@@ -60,6 +62,7 @@ void runCommand(const std::string& command, const NetOptions& options) {
   const Plugins plugins(pluginPath(options.configs));
   if (command == "leave") {
     leaveNetworks(layout, *uuid, plugins, options.netns);
+    if (options.netns.empty()) tidyNetworks(layout);
     return;
   }
   if (command != "join") throw UsageError("\"" + printable(command) + "\" is no command");

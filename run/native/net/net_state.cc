@@ -42,12 +42,12 @@ void writeNetState(const PodLayout& layout, const std::vector<JoinedNetwork>& ne
   }
 }
 
-std::vector<JoinedNetwork> readNetState(const PodLayout& layout) {
+std::vector<JoinedNetwork> readNetState(const Path& file) {
   std::vector<JoinedNetwork> networks;
-  const auto text = tryReadFile(layout.netInfo(), kMaxNetInfo);
+  const auto text = tryReadFile(file, kMaxNetInfo);
   if (!text) return networks;
-  const Json list = parseJson(*text, layout.netInfo().string(), {.bytes = kMaxNetInfo});
-  return withContext(layout.netInfo().string(), [&] {
+  const Json list = parseJson(*text, file.string(), {.bytes = kMaxNetInfo});
+  return withContext(file.string(), [&] {
     for (const Json& entry : list) {
       JoinedNetwork joined;
       joined.network.name = stringMember(entry, "netName");

@@ -22,6 +22,6 @@ struct JoinedNetwork {
 // docs/stage1-interface.md has the format. Replaced as a whole.
 void writeNetState(const PodLayout& layout, const std::vector<JoinedNetwork>& networks);
 // Empty when there is no such file. Throws Error when it is not as writeNetState() writes it.
-std::vector<JoinedNetwork> readNetState(const PodLayout& layout);
+std::vector<JoinedNetwork> readNetState(const Path& file);
 
 }  // namespace actool::run::native

@@ -21,12 +21,11 @@ constexpr std::size_t kMaxPlugins = 16;
 
 // The pod's own end of a pair, the host as its gateway, and its address behind the host's.
 constexpr const char* kDefault = R"({
-  "name": "default", "type": "ptp", "ipMasq": true,
-  "ipam": {"type": "host-local", "subnet": "172.16.28.0/24", "routes": [{"dst": "0.0.0.0/0"}]}})";
+  "name": "default", "type": "actool-ptp", "subnet": "172.16.28.0/24",
+  "isDefaultGateway": true, "ipMasq": true})";
 // The host, and nothing behind it.
 constexpr const char* kRestricted = R"({
-  "name": "default-restricted", "type": "ptp", "ipMasq": false,
-  "ipam": {"type": "host-local", "subnet": "172.16.29.0/24"}})";
+  "name": "default-restricted", "type": "actool-ptp", "subnet": "172.16.29.0/24"})";
 
 Network parseNetwork(const std::string& text, const std::string& what) {
   Json config = parseJson(text, what);

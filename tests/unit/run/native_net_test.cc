@@ -2,6 +2,7 @@
 
 #include "core/base/fs.h"
 #include "run/native/net/join.h"
+#include "run/native/net/leases.h"
 #include "run/networks.h"
 #include "run/port_mappings.h"
 #include "tests/unit/run/native_test_support.h"
@@ -191,6 +192,53 @@ TEST_F(Net, BandwidthIsBitsInBothDirections) {
   addBandwidth(networks, 1000000);
   EXPECT_EQ(networks[0].plugins.at(1)["ingressRate"], 8000000);
   EXPECT_EQ(networks[0].plugins.at(1)["egressBurst"], 800000);
+}
+
+TEST(Ipv4Subnet, HasAGatewayAndAddressesForPods) {
+  const Subnet subnet = Subnet::parse("10.1.0.64/28");
+  EXPECT_EQ(subnet.gateway().str(), "10.1.0.65");
+  EXPECT_EQ(subnet.first().str(), "10.1.0.66");
+  EXPECT_EQ(subnet.last().str(), "10.1.0.78");
+  EXPECT_EQ(subnet.str(), "10.1.0.64/28");
+  EXPECT_TRUE(subnet.contains(*Ipv4::parse("10.1.0.79")));
+  EXPECT_FALSE(subnet.contains(*Ipv4::parse("10.1.0.80")));
+  EXPECT_EQ(Subnet{}.str(), "0.0.0.0/0");
+  EXPECT_TRUE(Subnet{}.contains(*Ipv4::parse("255.255.255.255")));
+  EXPECT_EQ(Ipv4::parse("10.1.0"), std::nullopt);
+  for (const char* wrong : {"10.1.0.65/28", "10.1.0.64", "10.1.0.64/31", "0.0.0.0/0", "a/24", ""})
+    EXPECT_NE(messageOf([&] { Subnet::parse(wrong); }), "") << wrong;
+}
+
+TEST_F(Net, LeasesGoRoundAndAreGivenBack) {
+  const Path directory = dir_.path() / "leases";
+  const Subnet subnet = Subnet::parse("10.1.0.0/29");  // .2 to .6
+  const auto take = [&](std::optional<Ipv4> wanted = {}) {
+    return Leases(directory).take(subnet, kPodOfNetworks, "eth0", wanted).str();
+  };
+  EXPECT_TRUE(Leases(directory).none(subnet));
+  EXPECT_EQ(take(), "10.1.0.2");
+  EXPECT_EQ(readFile(directory / "10.1.0.2", 100), kPodOfNetworks.str() + "\r\neth0");
+  EXPECT_EQ(take(Ipv4::parse("10.1.0.4")), "10.1.0.4");
+  EXPECT_EQ(take(), "10.1.0.3");
+  EXPECT_EQ(take(), "10.1.0.5");
+  EXPECT_EQ(messageOf([&] { take(Ipv4::parse("10.1.0.5")); }), "10.1.0.5 is taken");
+  EXPECT_EQ(messageOf([&] { take(Ipv4::parse("10.1.0.1")); }),
+            "10.1.0.1 is no address for a pod of 10.1.0.0/29");
+  writeFilePlain(directory / "10.1.0.6", "another\r\neth0");
+  EXPECT_NE(messageOf([&] { take(); }).find("all addresses of 10.1.0.0/29 are taken"),
+            std::string::npos);
+  EXPECT_FALSE(Leases(directory).none(subnet));
+  EXPECT_TRUE(Leases(directory).none(Subnet::parse("10.2.0.0/24")));
+
+  Leases(directory).giveBack(kPodOfNetworks, "eth1");
+  EXPECT_TRUE(actool::exists(directory / "10.1.0.2"));
+  Leases(directory).giveBack(kPodOfNetworks, "eth0");
+  EXPECT_EQ(listDir(directory),
+            (std::vector<std::string>{"10.1.0.6", "last_reserved_ip.0", "lock"}));
+  EXPECT_EQ(take(), "10.1.0.2");  // the last one was .5
+  EXPECT_EQ(take(), "10.1.0.3");
+  writeFilePlain(directory / "last_reserved_ip.0", "garbage");
+  EXPECT_EQ(take(), "10.1.0.4");
 }
 
 }  // namespace
