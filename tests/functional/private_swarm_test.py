@@ -163,7 +163,9 @@ class ByCertificate(seed_test.SeedCase):
 
     def test_seeder_restarts_without_hashing(self):
         self.seeder()
-        cached, = (self.source / "seed/torrents").iterdir()
+        torrents = self.source / "seed/torrents"
+        wait_for(lambda: list(torrents.glob("*.torrent")), "the torrent of the image")
+        cached, = torrents.glob("*.torrent")
         before = cached.stat()
         self.end(self.process)
         self.seeder()
