@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,6 +162,14 @@ void stampTarOfAll(const StoreWriter& writer, const schema::ImageId& id) {
     const StoreReader reader(writer.layout().in(ns));
     if (reader.has(id)) stampTar(reader.layout(), id, lookOf(reader.layout().tarBlob(id)));
   }
+}
+
+// Until the last bytes are here the transport's work comes before ours: whoever waits for a packet
+// is not kept waiting by hashing, which has time. The threads and gpg that are begun have it so
+// too.
+void yieldToTransport() {
+  const sched_param none{};
+  if (::sched_setscheduler(0, SCHED_BATCH, &none) != 0) log::debug("{}", "no SCHED_BATCH");
 }
 
 }  // namespace
@@ -337,38 +346,58 @@ PipelineResult Ingest::pipelineOf(const IngestRequest& request, const IngestCall
   return runPipeline(job);
 }
 
-// The bytes come into the file behind the back of the pipeline, which then finds all of them there.
-// A transport that could still write would change them after they were verified: in that case what
-// is verified is a copy.
+// The bytes come into the file behind the back of the pipeline, which follows them: most of what is
+// to be done for them is done when the last ones come.
 PipelineResult Ingest::stagedPipeline(const IngestRequest& request,
                                       const IngestCallbacks& callbacks,
                                       const IngestSlot& slot) const {
+  yieldToTransport();
   slot.beginStaged();
   callbacks.onOffset(0);
   offerStaged(request.input, slot.staged());
+  const UniqueFd staged = openFile(slot.staged().string(), O_RDONLY);
+  StagedArrivals arrivals(request.input, request.interruptFd, staged.get(), slot.staged().string(),
+                          [&](std::uint64_t bytes) { slot.notePrefix(bytes); });
   // The transport is at work already while the verifier starts.
-  const std::unique_ptr<trust::VerifySession> session = begin(request);
-  const std::uint64_t size = awaitStaged(request.input, request.interruptFd,
-                                         [&](std::uint64_t bytes) { slot.notePrefix(bytes); });
-  UniqueFd staged = openFile(slot.staged().string(), O_RDONLY);
-  if (lookOf(staged.get(), slot.staged().string()).size != size) {
-    throw Error(
-        fmt::format("{} has not the {} bytes that were announced", slot.staged().string(), size));
-  }
+  std::unique_ptr<trust::VerifySession> session = begin(request);
   PipelineJob job = jobOf(request, callbacks, slot, session.get());
   job.input = staged.get();
   job.inputName = slot.staged().string();
   job.data = staged.get();
-  job.resumed = size;
-  UniqueFd copy;
-  if (hasNoWriter(staged.get())) {
-    std::filesystem::rename(slot.staged(), slot.data());
-  } else {
-    log::debug("{} may still be written to: it is copied", slot.staged().string());
-    copy = openFile(slot.data().string(), O_RDWR | O_CREAT | O_TRUNC, 0644);
-    job.data = copy.get();
-    job.resumed = 0;
+  job.dataName = job.inputName;
+  if (request.size) {
+    job.arrivals = &arrivals;
+    job.resumed = *request.size;
+    try {
+      PipelineResult result = runPipeline(job);
+      std::filesystem::rename(slot.staged(), slot.data());
+      return result;
+    } catch (const UnsettledError& error) {
+      log::debug("{}", error.what());
+    }
+    session = begin(request);
+    job.session = session.get();
+    job.arrivals = nullptr;
   }
+  return settledPipeline(job, slot, arrivals.finish());
+}
+
+// All of it is there. A transport that could still write would change bytes after they were
+// verified: in that case what is verified is a copy.
+PipelineResult Ingest::settledPipeline(PipelineJob job, const IngestSlot& slot,
+                                       std::uint64_t size) const {
+  if (::lseek(job.input, 0, SEEK_SET) < 0) throwErrno("positioning " + job.inputName);
+  if (hasNoWriter(job.input)) {
+    job.resumed = size;
+    PipelineResult result = runPipeline(job);
+    std::filesystem::rename(slot.staged(), slot.data());
+    return result;
+  }
+  log::debug("{} may still be written to: it is copied", job.inputName);
+  const UniqueFd copy = openFile(slot.data().string(), O_RDWR | O_CREAT | O_TRUNC, 0644);
+  job.data = copy.get();
+  job.dataName = slot.data().string();
+  job.resumed = 0;
   return runPipeline(job);
 }
 

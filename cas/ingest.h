@@ -77,6 +77,7 @@ class Ingest {
                     const IngestSlot& slot, trust::VerifySession* session) const;
   PipelineResult pipelineOf(const IngestRequest& request, const IngestCallbacks& callbacks,
                             const IngestSlot& slot, std::uint64_t resumed) const;
+  PipelineResult settledPipeline(PipelineJob job, const IngestSlot& slot, std::uint64_t size) const;
   PipelineResult stagedPipeline(const IngestRequest& request, const IngestCallbacks& callbacks,
                                 const IngestSlot& slot) const;
   std::unique_ptr<trust::VerifySession> begin(const IngestRequest& request) const;

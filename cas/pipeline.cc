@@ -19,6 +19,7 @@
 #include "cas/inflate.h"
 #include "core/base/bounded_queue.h"
 #include "core/base/error.h"
+#include "core/base/mac.h"
 #include "core/base/strings.h"
 
 namespace actool::cas {
@@ -77,6 +78,24 @@ class OutputFile {
   std::uint64_t started_;
 };
 
+// What was read of bytes that somebody can change, to be read again when nobody can.
+class Recheck {
+ public:
+  void note(std::span<const std::byte> bytes) {
+    mac_.update(bytes);
+    size_ += bytes.size();
+  }
+  std::uint64_t size() const { return size_; }
+  // `again`: the same number of bytes, in order. `update` has to be called for all of them.
+  bool agrees(Mac& again) { return mac_.finish() == again.finish(); }
+  Mac again() const { return Mac(key_); }
+
+ private:
+  MacKey key_;
+  Mac mac_{key_};
+  std::uint64_t size_ = 0;
+};
+
 // Thrown inside a stage that is to end because another one failed; never leaves this file.
 struct Stopped {};
 
@@ -95,6 +114,9 @@ class Pipeline {
 
   std::size_t readData(std::span<std::byte> room, std::uint64_t offset) const;
   std::size_t fillFromData(const Buffer& buffer, std::uint64_t offset) const;
+  void awaitData(std::uint64_t bytes);
+  [[noreturn]] void throwEarlyEnd(std::uint64_t total) const;
+  void settle();
   std::size_t fillFromInput(std::span<std::byte> room, bool& interrupted) const;
   bool isInterrupted() const;
   void verify(std::span<const std::byte> bytes, std::uint64_t offset);
@@ -121,6 +143,8 @@ class Pipeline {
   // Of the reading stage.
   std::uint64_t distributedSize_ = 0;
   std::uint64_t verified_ = 0;  // bytes that the verifier has
+  std::uint64_t arrived_ = 0;   // of those that come
+  std::optional<Recheck> recheck_;
   std::optional<Digest> distributedDigest_;
   std::vector<trust::Signer> signers_;
   // Of the inflating stage; the tar's descriptor is handed on with the first buffer.
@@ -240,6 +264,36 @@ std::size_t Pipeline::fillFromData(const Buffer& buffer, std::uint64_t offset) c
   return readData(buffer.room().first(want), offset);
 }
 
+void Pipeline::throwEarlyEnd(std::uint64_t total) const {
+  throw EarlyEndError(fmt::format("the input ends after {} of the {} bytes that were announced",
+                                  total, *job_.size));
+}
+
+// Until so many bytes are in the data file.
+void Pipeline::awaitData(std::uint64_t bytes) {
+  while (arrived_ < bytes) {
+    const auto arrived = job_.arrivals->wait(arrived_, wake_.get());
+    if (!arrived) throw Stopped{};
+    if (*arrived <= arrived_) throwEarlyEnd(arrived_);
+    arrived_ = *arrived;
+  }
+}
+
+// What was read when it could still be changed is as it was then.
+void Pipeline::settle() {
+  if (!job_.arrivals->settle(wake_.get())) throw Stopped{};
+  if (!recheck_) return;
+  Mac again = recheck_->again();
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
+  for (std::uint64_t offset = 0; offset < recheck_->size();) {
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, recheck_->size() - offset));
+    offset += readData({room.get(), size}, offset);
+    again.update({room.get(), size});
+  }
+  if (!recheck_->agrees(again)) throw UnsettledError("bytes were changed after they were read");
+}
+
 // `bytes` are those at `offset`, and in the data file: until the verifier has started they wait
 // there.
 void Pipeline::verify(std::span<const std::byte> bytes, std::uint64_t offset) {
@@ -303,6 +357,8 @@ void Pipeline::readInput() {
     if (!buffer) throw Stopped{};
     // Every buffer but the last is full, also where the input continues what was there: the
     // first one has to be long enough to tell the encoding by.
+    if (job_.arrivals != nullptr) awaitData(std::min(total + kBufferBytes, job_.resumed));
+    const bool changeable = job_.arrivals != nullptr && !job_.arrivals->settled();
     const std::size_t stored = total < job_.resumed ? fillFromData(*buffer, total) : 0;
     bool interrupted = false;
     const auto room = buffer->room().subspan(stored);
@@ -316,16 +372,21 @@ void Pipeline::readInput() {
     if (interrupted) throw Interrupted();
     if (buffer->size == 0) break;
     total += buffer->size;
+    if (changeable && stored > 0) {
+      if (!recheck_) recheck_.emplace();
+      recheck_->note(buffer->content());
+    }
     hasher.update(buffer->content());
     verify(buffer->content(), total - buffer->size);
     if (job_.onProgress) job_.onProgress(total);
     if (!distributed_.push(std::move(*buffer))) throw Stopped{};
+    // Before what is behind them is looked for: it is there only then.
+    if (job_.arrivals != nullptr && total == job_.resumed) settle();
   }
   distributedSize_ = total;
   distributed_.close();
   if (job_.size && total < *job_.size) {
-    throw EarlyEndError(fmt::format("the input ends after {} of the {} bytes that were announced",
-                                    total, *job_.size));
+    throwEarlyEnd(total);
   }
   if (total == 0) throw EarlyEndError("the input is empty");
   distributedDigest_ = hasher.finish();

@@ -24,13 +24,37 @@
 
 namespace actool::cas {
 
+// Bytes that somebody else writes into the data file while the pipeline runs, of which the
+// beginning is there first.
+class Arrivals {
+ public:
+  virtual ~Arrivals() = default;
+  // Waits until more than `known` bytes at the beginning are there, and says how many are; no more
+  // than before when no more will come. Nothing when `wake` became readable. Throws what
+  // runPipeline() is to throw.
+  virtual std::optional<std::uint64_t> wait(std::uint64_t known, int wake) = 0;
+  // Waits until all are there and nobody can change them any more. False when `wake` became
+  // readable.
+  virtual bool settle(int wake) = 0;
+  virtual bool settled() const = 0;
+};
+
+// The bytes were others when they were looked at again, or may be: they have to be read anew.
+class UnsettledError : public Error {
+ public:
+  using Error::Error;
+};
+
 struct PipelineJob {
   int input = -1;             // read from where it stands to its end
   std::string inputName;      // for messages
   int data = -1;              // open for reading and writing: the file as distributed
   std::string dataName;       // for messages
   std::uint64_t resumed = 0;  // bytes that are in `data` already; input continues them
-  Path tar;                   // made when the distribution is compressed
+  // Those bytes come while the pipeline runs. What it has of them before they are settled is read
+  // once more when they are, and held against a tag (core/base/mac.h): UnsettledError.
+  Arrivals* arrivals = nullptr;
+  Path tar;                                 // made when the distribution is compressed
   trust::VerifySession* session = nullptr;  // null: unsigned; gets what it was not ready for later
   std::optional<std::uint64_t> size;        // what the whole must have as distributed
   IngestLimits limits;

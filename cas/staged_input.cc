@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <optional>
 
-#include "cas/pipeline.h"
+#include "cas/layout/stamp.h"
 #include "core/base/error.h"
 #include "core/base/fd_message.h"
 #include "core/base/strings.h"
@@ -39,29 +39,53 @@ void offerStaged(int socket, const Path& file) {
   if (!sendMessage(socket, "f", fd.get(), kWhat)) throw Interrupted();
 }
 
-std::uint64_t awaitStaged(int socket, int interruptFd,
-                          const std::function<void(std::uint64_t)>& prefix) {
-  std::string pending;
+bool StagedArrivals::listen(int wake) {
   std::array<char, 256> buffer{};
-  for (;;) {
-    std::array<pollfd, 2> waiting{{{socket, POLLIN, 0}, {interruptFd, POLLIN, 0}}};
-    if (::poll(waiting.data(), waiting.size(), -1) < 0) {
-      if (errno == EINTR) continue;
-      throwErrno("waiting for the transport");
+  std::array<pollfd, 3> waiting{
+      {{socket_, POLLIN, 0}, {interruptFd_, POLLIN, 0}, {wake, POLLIN, 0}}};
+  while (::poll(waiting.data(), waiting.size(), -1) < 0)
+    if (errno != EINTR) throwErrno("waiting for the transport");
+  if (waiting[2].revents != 0) return false;
+  if (waiting[1].revents != 0) throw Interrupted();
+  const std::size_t got =
+      readSome(socket_, std::as_writable_bytes(std::span(buffer)), "standard input");
+  if (got == 0) throw Interrupted();
+  pending_.append(buffer.data(), got);
+  for (std::size_t end = pending_.find('\n'); end != std::string::npos && !size_;
+       end = pending_.find('\n')) {
+    const auto [complete, number] = parseLine(std::string_view(pending_).substr(0, end));
+    pending_.erase(0, end + 1);
+    if (!complete) {
+      prefix_ = number;
+      onPrefix_(number);
+    } else if (lookOf(file_, name_).size == number) {
+      size_ = number;
+    } else {
+      throw Error(fmt::format("{} has not the {} bytes that were announced", name_, number));
     }
-    if (waiting[1].revents != 0) throw Interrupted();
-    const std::size_t got =
-        readSome(socket, std::as_writable_bytes(std::span(buffer)), "standard input");
-    if (got == 0) throw Interrupted();
-    pending.append(buffer.data(), got);
-    for (std::size_t end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-      const auto [complete, number] = parseLine(std::string_view(pending).substr(0, end));
-      if (complete) return number;
-      prefix(number);
-      pending.erase(0, end + 1);
-    }
-    if (pending.size() > kMostLineBytes) throw Error("standard input: a line does not end");
   }
+  if (pending_.size() > kMostLineBytes) throw Error("standard input: a line does not end");
+  return true;
+}
+
+std::optional<std::uint64_t> StagedArrivals::wait(std::uint64_t known, int wake) {
+  while (!size_ && prefix_ <= known)
+    if (!listen(wake)) return std::nullopt;
+  return std::max(size_.value_or(0), prefix_);
+}
+
+bool StagedArrivals::settle(int wake) {
+  while (!size_)
+    if (!listen(wake)) return false;
+  if (!settled_ && !hasNoWriter(file_)) throw UnsettledError(name_ + " may still be written to");
+  settled_ = true;
+  return true;
+}
+
+std::uint64_t StagedArrivals::finish() {
+  while (!size_)
+    listen(-1);
+  return *size_;
 }
 
 bool hasNoWriter(int fd) {

@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds kTick{250};
 // The session's own ticks: where something waits for one, and otherwise.
 constexpr std::chrono::milliseconds kHurry{20};
 constexpr std::chrono::milliseconds kCalm{500};
-constexpr std::chrono::seconds kPrefixEvery{1};
+constexpr std::chrono::milliseconds kPrefixEvery{250};
 constexpr const char* kKey = "/get";
 
 bool isMagnet(std::string_view place) {
@@ -222,7 +222,7 @@ class Getter {
     }
   }
 
-  // What another transport could go on from.
+  // What can be verified already, and what another transport could go on from.
   void notePrefix(const lt::torrent_status& status) {
     if (torrent_->signatureFile || Clock::now() - prefixNoted_ < kPrefixEvery) return;
     prefixNoted_ = Clock::now();
