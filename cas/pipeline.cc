@@ -86,9 +86,9 @@ class Recheck {
     size_ += bytes.size();
   }
   std::uint64_t size() const { return size_; }
-  // `again`: the same number of bytes, in order. `update` has to be called for all of them.
-  bool agrees(Mac& again) { return mac_.finish() == again.finish(); }
+  // To be given the same number of bytes, as they are now.
   Mac again() const { return Mac(key_); }
+  bool agrees(Mac again) { return mac_.finish() == again.finish(); }
 
  private:
   MacKey key_;
@@ -291,7 +291,8 @@ void Pipeline::settle() {
     offset += readData({room.get(), size}, offset);
     again.update({room.get(), size});
   }
-  if (!recheck_->agrees(again)) throw UnsettledError("bytes were changed after they were read");
+  if (!recheck_->agrees(std::move(again)))
+    throw UnsettledError("bytes were changed after they were read");
 }
 
 // `bytes` are those at `offset`, and in the data file: until the verifier has started they wait

@@ -43,6 +43,8 @@ constexpr std::int64_t kFirstShare = 8;
 constexpr std::int64_t kFirstShownShare = 3;
 constexpr std::int64_t kLeastShare = 2;
 constexpr std::chrono::seconds kActive{2};
+// What is taken for it at least, since it is divided by.
+constexpr std::chrono::microseconds kLeastInterval{1};
 // Of what is averaged, one in so many.
 constexpr int kWeight = 16;
 // Of one peer; those that it forgets are rejected once more.
@@ -150,6 +152,10 @@ class SpreadPeer final : public lt::peer_plugin {
     return true;
   }
   bool has(std::size_t piece) const { return has_[piece]; }
+  void tookNothing() {
+    has_.assign(has_.size(), false);
+    taken_ = 0;
+  }
   bool isComplete() const { return taken_ == has_.size(); }
   // Others have what it has not.
   void wait(std::size_t spread, Clock::time_point now) {
@@ -168,11 +174,13 @@ class SpreadPeer final : public lt::peer_plugin {
     send(message);
   }
   void showAll() {
+    if (std::exchange(seesAll_, true)) return;
     for (std::size_t piece = 0; piece < visible_.size(); ++piece)
       show(piece);
   }
   // But what it has or is given just now.
   void hide() {
+    if (!std::exchange(seesAll_, false)) return;
     std::vector<char> messages;
     for (std::size_t piece = 0; piece < visible_.size(); ++piece) {
       if (!visible_[piece] || has_[piece] || pieces_->owns(*this, piece)) continue;
@@ -263,6 +271,7 @@ class SpreadPeer final : public lt::peer_plugin {
   // Its numbers for these messages, as it knows them.
   char dontHave_ = '\0';
   char uploadOnly_ = '\0';
+  bool seesAll_ = true;
   std::vector<bool> visible_;  // pieces that it thinks the seed has
   std::vector<bool> has_;
   std::size_t taken_ = 0;  // of those
@@ -415,7 +424,8 @@ void SpreadPieces::show() {
   for (SpreadPeer* peer : shown)
     peer->hide();
   const auto count = static_cast<std::int64_t>(shown.size());
-  const auto share = samples_ < kWeight ? kFirstShownShare : kShownShareTime / interval_ / count;
+  const auto interval = std::max<Clock::duration>(interval_, kLeastInterval);
+  const auto share = samples_ < kWeight ? kFirstShownShare : kShownShareTime / interval / count;
   while (!shown.empty()) {
     while (first_ < pieces_.size() && (pieces_[first_].owner != nullptr || pieces_[first_].spread))
       ++first_;
@@ -467,7 +477,7 @@ void SpreadPieces::reject(Due due) {
 }
 
 void SpreadPieces::forget(SpreadPeer& peer) {
-  if (peers_.erase(&peer) == 0) return;
+  peers_.erase(&peer);
   std::erase_if(held_, [&](const Held& held) { return held.peer == &peer; });
   for (std::size_t index = 0; index < pieces_.size(); ++index) {
     Piece& piece = pieces_[index];
@@ -479,6 +489,7 @@ void SpreadPieces::forget(SpreadPeer& peer) {
     ++unspread_;
     first_ = 0;
   }
+  peer.tookNothing();
   // The next ones to come are given all pieces once more, in so far as nobody has them.
   if (toBeShown().empty()) allSpread_ = false;
 }

@@ -32,7 +32,7 @@ constexpr const char* kInstead =
 using Table = Owner<nftnl_table, nftnl_table_free>;
 using Chain = Owner<nftnl_chain, nftnl_chain_free>;
 using Rule = Owner<nftnl_rule, nftnl_rule_free>;
-using Socket = Owner<mnl_socket, mnl_socket_close>;
+using FilterSocket = Owner<mnl_socket, mnl_socket_close>;
 using Batch = Owner<mnl_nlmsg_batch, mnl_nlmsg_batch_stop>;
 
 std::string tableName(const std::string& network, const Subnet& subnet) {
@@ -169,7 +169,7 @@ class Conversation {
     }
   }
 
-  Socket socket_;
+  FilterSocket socket_;
   std::vector<char> space_;
   Batch batch_;
   std::uint32_t last_ = 0;  // sequence number

@@ -22,28 +22,29 @@
 namespace actool::run::native {
 namespace {
 
-using Socket = Owner<nl_sock, nl_socket_free>;
+using NetlinkSocket = Owner<nl_sock, nl_socket_free>;
 using Link = Owner<rtnl_link, rtnl_link_put>;
 using InterfaceAddress = Owner<rtnl_addr, rtnl_addr_put>;
 using Route = Owner<rtnl_route, rtnl_route_put>;
 using NetlinkAddress = Owner<nl_addr, nl_addr_put>;
 
-void check(int result, std::string_view attempt) {
+void checkNetlink(int result, std::string_view attempt) {
   if (result < 0) throw Error(std::string(attempt) + ": " + nl_geterror(result));
 }
 
 NetlinkAddress addressOf(Ipv4 address, unsigned prefixLength) {
   const std::string text = address.str() + "/" + std::to_string(prefixLength);
   nl_addr* parsed = nullptr;
-  check(nl_addr_parse(text.c_str(), AF_INET, &parsed), "address " + text);
+  checkNetlink(nl_addr_parse(text.c_str(), AF_INET, &parsed), "address " + text);
   return NetlinkAddress(parsed);
 }
 
 // A socket and an interface in one network namespace, the caller's.
 class Device {
  public:
-  explicit Device(const std::string& name) : socket_(own<Socket>(nl_socket_alloc())), name_(name) {
-    check(nl_connect(socket_.get(), NETLINK_ROUTE), "opening a netlink socket");
+  explicit Device(const std::string& name)
+      : socket_(own<NetlinkSocket>(nl_socket_alloc())), name_(name) {
+    checkNetlink(nl_connect(socket_.get(), NETLINK_ROUTE), "opening a netlink socket");
   }
 
   nl_sock* socket() const { return socket_.get(); }
@@ -55,36 +56,37 @@ class Device {
     const Link link = linkOf();
     const Link change = own<Link>(rtnl_link_alloc());
     rtnl_link_set_flags(change.get(), IFF_UP);
-    check(rtnl_link_change(socket_.get(), link.get(), change.get(), 0), "bringing up " + name_);
+    checkNetlink(rtnl_link_change(socket_.get(), link.get(), change.get(), 0),
+                 "bringing up " + name_);
   }
   void addAddress(Ipv4 address, unsigned prefixLength) {
     const InterfaceAddress entry = own<InterfaceAddress>(rtnl_addr_alloc());
     rtnl_addr_set_ifindex(entry.get(), index_);
-    check(rtnl_addr_set_local(entry.get(), addressOf(address, prefixLength).get()),
-          "address of " + name_);
+    checkNetlink(rtnl_addr_set_local(entry.get(), addressOf(address, prefixLength).get()),
+                 "address of " + name_);
     // What is reached through it is said by the routes.
     rtnl_addr_set_flags(entry.get(), IFA_F_NOPREFIXROUTE);
-    check(rtnl_addr_add(socket_.get(), entry.get(), 0),
-          "giving " + name_ + " the address " + address.str());
+    checkNetlink(rtnl_addr_add(socket_.get(), entry.get(), 0),
+                 "giving " + name_ + " the address " + address.str());
   }
   // In place of a route to there that another interface has: one that is about to go.
   void addRoute(const Subnet& to, std::optional<Ipv4> gateway, std::optional<Ipv4> source) {
     const Route route = own<Route>(rtnl_route_alloc());
-    check(rtnl_route_set_dst(route.get(), addressOf(to.base, to.prefixLength).get()),
-          "route of " + name_);
+    checkNetlink(rtnl_route_set_dst(route.get(), addressOf(to.base, to.prefixLength).get()),
+                 "route of " + name_);
     rtnl_route_set_scope(route.get(), gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK);
     constexpr unsigned kWhole = 32;
     if (source) {
-      check(rtnl_route_set_pref_src(route.get(), addressOf(*source, kWhole).get()),
-            "route of " + name_);
+      checkNetlink(rtnl_route_set_pref_src(route.get(), addressOf(*source, kWhole).get()),
+                   "route of " + name_);
     }
     rtnl_nexthop* hop = rtnl_route_nh_alloc();
     if (hop == nullptr) throw std::bad_alloc();
     rtnl_route_add_nexthop(route.get(), hop);  // which owns it from here on
     rtnl_route_nh_set_ifindex(hop, index_);
     if (gateway) rtnl_route_nh_set_gateway(hop, addressOf(*gateway, kWhole).get());
-    check(rtnl_route_add(socket_.get(), route.get(), NLM_F_CREATE | NLM_F_REPLACE),
-          "adding the route to " + to.str() + " by " + name_);
+    checkNetlink(rtnl_route_add(socket_.get(), route.get(), NLM_F_CREATE | NLM_F_REPLACE),
+                 "adding the route to " + to.str() + " by " + name_);
   }
 
  private:
@@ -94,7 +96,7 @@ class Device {
     return link;
   }
 
-  Socket socket_;
+  NetlinkSocket socket_;
   std::string name_;
   int index_ = 0;
 };
@@ -134,8 +136,8 @@ void makeVethPair(const VethPair& pair, int space) {
   const Link peer(rtnl_link_veth_get_peer(link.get()));
   rtnl_link_set_name(peer.get(), pair.podEnd.c_str());
   rtnl_link_set_ns_fd(peer.get(), space);
-  check(rtnl_link_add(host.socket(), link.get(), NLM_F_CREATE | NLM_F_EXCL),
-        "making the interfaces " + pair.hostEnd + " and " + pair.podEnd);
+  checkNetlink(rtnl_link_add(host.socket(), link.get(), NLM_F_CREATE | NLM_F_EXCL),
+               "making the interfaces " + pair.hostEnd + " and " + pair.podEnd);
   constexpr unsigned kWhole = 32;
   const Ipv4 gateway = pair.subnet.gateway();
   const Subnet gatewayOnly{gateway, kWhole};
@@ -158,7 +160,7 @@ bool removeVethPair(const std::string& hostEnd) {
   rtnl_link_set_name(link.get(), hostEnd.c_str());
   const int result = rtnl_link_delete(host.socket(), link.get());
   if (result == -NLE_NODEV || result == -NLE_OBJ_NOTFOUND) return false;
-  check(result, "removing interface " + hostEnd);
+  checkNetlink(result, "removing interface " + hostEnd);
   return true;
 }
 

@@ -166,6 +166,21 @@ TEST_F(Spread, WhomNobodyGivesToIsShownEverything) {
   EXPECT_LT(one.seen.size(), std::size_t{kSpreadPieces});
 }
 
+TEST_F(Spread, WhoSaysThatItHasAllAndAsksIsForgottenTwice) {
+  {
+    Peer liar(plan_, true, kShows);
+    liar.hasAll();
+    EXPECT_TRUE(liar.isGiven(0));
+    liar.has(1);
+    liar.leave();
+    liar.has(2);
+    EXPECT_TRUE(liar.isGiven(2));
+  }
+  Peer one(plan_, true, kShows);
+  plan_.tick();
+  EXPECT_THAT(one.seen, ElementsAre(0, 1, 2));
+}
+
 TEST_F(Spread, AnotherSeedIsToldNothing) {
   Peer seed(plan_, true, "");
   seed.hasAll();
