@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLeastPatience{2000};
 constexpr std::chrono::milliseconds kMostPatience{10'000};
 // So long others are expected that want the pieces too.
-constexpr std::chrono::milliseconds kOnly{500};
+constexpr std::chrono::milliseconds kOnly{100};
 // So long a request is held, and, once all pieces are spread, one for a block that was rejected
 // before is rejected again.
 constexpr std::chrono::milliseconds kPause{200};
@@ -40,13 +40,17 @@ constexpr std::chrono::seconds kAlone{4};
 constexpr std::chrono::milliseconds kShareTime{1500};
 constexpr std::chrono::milliseconds kShownShareTime{700};
 constexpr std::int64_t kFirstShare = 8;
-constexpr std::int64_t kFirstShownShare = 3;
+// Shared among the peers at first. With few on the way a client's queue of requests stays short,
+// and then a block takes as long as the delay of an acknowledgement.
+constexpr std::int64_t kFirstShown = 64;
 constexpr std::int64_t kLeastShare = 2;
 constexpr std::chrono::seconds kActive{2};
 // What is taken for it at least, since it is divided by.
 constexpr std::chrono::microseconds kLeastInterval{1};
 // Of what is averaged, one in so many.
 constexpr int kWeight = 16;
+// With fewer than these an average says nothing.
+constexpr int kFewSamples = 8;
 // Of one peer; those that it forgets are rejected once more.
 constexpr std::size_t kMostReferred = 4096;
 constexpr std::size_t kMostHeld = 4096;
@@ -99,6 +103,8 @@ class SpreadPieces {
   // The first piece to give to a peer that does not see it; none when all are given.
   std::optional<std::size_t> next(const SpreadPeer& peer) const;
   void disown(Piece& piece);
+  // Hides the last of what the peer was shown and has not asked for, down to its share.
+  void takeBack(SpreadPeer& peer, std::int64_t share);
   // Whether the peer has as many pieces on the way as it gets in a while.
   bool hasItsShare(const SpreadPeer& peer, Clock::time_point now) const;
   void own(Piece& piece, SpreadPeer& peer, Clock::time_point now);
@@ -142,6 +148,7 @@ class SpreadPeer final : public lt::peer_plugin {
   Clock::time_point met() const { return met_; }
   bool isActive(Clock::time_point now) const { return now - asked_ < kActive; }
   void give(int piece) { given_.insert(piece); }
+  bool isGiven(std::size_t piece) const { return given_.contains(static_cast<int>(piece)); }
   // False when that is known.
   bool tookPiece(int piece) {
     if (!given_.contains(piece)) waiting_.reset();
@@ -183,15 +190,17 @@ class SpreadPeer final : public lt::peer_plugin {
     if (!std::exchange(seesAll_, false)) return;
     std::vector<char> messages;
     for (std::size_t piece = 0; piece < visible_.size(); ++piece) {
-      if (!visible_[piece] || has_[piece] || pieces_->owns(*this, piece)) continue;
-      visible_[piece] = false;
-      messages.insert(messages.end(), {0, 0, 0, 6, kExtended, dontHave_});
-      putNumber(messages, static_cast<int>(piece));
+      if (visible_[piece] && !has_[piece] && !pieces_->owns(*this, piece)) putHide(messages, piece);
     }
     if (messages.empty()) return;
     // Nor does it only upload: a client would leave it whenever it sees nothing new there.
     if (uploadOnly_ != 0) messages.insert(messages.end(), {0, 0, 0, 3, kExtended, uploadOnly_, 0});
     send(messages);
+  }
+  void hide(std::size_t piece) {
+    std::vector<char> message;
+    putHide(message, piece);
+    send(message);
   }
 
   // As others have the piece.
@@ -262,6 +271,11 @@ class SpreadPeer final : public lt::peer_plugin {
   static void putNumber(std::vector<char>& message, int value) {
     for (int byte = 0; byte < 4; ++byte)
       message.push_back(static_cast<char>(value >> (24 - 8 * byte)));
+  }
+  void putHide(std::vector<char>& messages, std::size_t piece) {
+    visible_[piece] = false;
+    messages.insert(messages.end(), {0, 0, 0, 6, kExtended, dontHave_});
+    putNumber(messages, static_cast<int>(piece));
   }
   void send(const std::vector<char>& message) { connection_.send(message); }
 
@@ -425,19 +439,32 @@ void SpreadPieces::show() {
     peer->hide();
   const auto count = static_cast<std::int64_t>(shown.size());
   const auto interval = std::max<Clock::duration>(interval_, kLeastInterval);
-  const auto share = samples_ < kWeight ? kFirstShownShare : kShownShareTime / interval / count;
+  const auto share = std::max<std::int64_t>(
+      (samples_ < kFewSamples ? kFirstShown : kShownShareTime / interval) / count, kLeastShare);
+  // Who was one of fewer when it was shown them.
+  for (SpreadPeer* peer : shown)
+    takeBack(*peer, share);
   while (!shown.empty()) {
     while (first_ < pieces_.size() && (pieces_[first_].owner != nullptr || pieces_[first_].spread))
       ++first_;
     // To each one, to each another one, and so on.
     std::erase_if(shown, [&](SpreadPeer* peer) {
-      if (peer->onTheWay >= std::max(share, kLeastShare)) return true;
+      if (peer->onTheWay >= share) return true;
       const auto index = next(*peer);
       if (!index) return true;
       own(pieces_[*index], *peer, now);
       peer->show(*index);
       return false;
     });
+  }
+}
+
+void SpreadPieces::takeBack(SpreadPeer& peer, std::int64_t share) {
+  for (std::size_t index = pieces_.size(); index > 0 && peer.onTheWay > share; --index) {
+    Piece& piece = pieces_[index - 1];
+    if (piece.owner != &peer || piece.spread || peer.isGiven(index - 1)) continue;
+    disown(piece);
+    peer.hide(index - 1);
   }
 }
 
