@@ -386,9 +386,7 @@ void Pipeline::readInput() {
   }
   distributedSize_ = total;
   distributed_.close();
-  if (job_.size && total < *job_.size) {
-    throwEarlyEnd(total);
-  }
+  if (job_.size && total < *job_.size) throwEarlyEnd(total);
   if (total == 0) throw EarlyEndError("the input is empty");
   distributedDigest_ = hasher.finish();
   verifyUpTo(total);

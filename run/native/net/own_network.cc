@@ -46,7 +46,7 @@ std::optional<Ipv4> wantedAddress(const std::string& args) {
 std::string hostEndOf(const OwnMember& member) {
   constexpr std::size_t kDigits = 8;  // of 15 that a name may have
   const std::size_t number = member.interface.find_first_of("0123456789");
-  return "veth" + member.pod.str().substr(0, kDigits) + "." +
+  return "veth" + member.pod.str().substr(0, kDigits) + "-" +
          (number == std::string::npos ? "" : member.interface.substr(number));
 }
 
