@@ -49,9 +49,9 @@ void record(std::string_view text) {
   writeFilePlain(layout.netInfo(), text);
   for (const NetworkInfo& network : readNetworks(layout))
     networkText(network);
-  const auto first = native::readNetState(layout);
+  const auto first = native::readNetState(layout.netInfo());
   native::writeNetState(layout, first);
-  if (native::readNetState(layout).size() != first.size()) std::abort();
+  if (native::readNetState(layout.netInfo()).size() != first.size()) std::abort();
 }
 
 }  // namespace
