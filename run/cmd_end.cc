@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <optional>
 
 #include "core/base/clock.h"
 #include "core/base/duration.h"
@@ -66,9 +68,17 @@ void stopPod(const Pod& pod, bool force) {
   std::vector<std::string> arguments;
   if (force) arguments.emplace_back("--force");
   arguments.push_back(pod.uuid().str());
-  const auto status = withContext("stopping pod " + pod.uuid().str(), [&] {
-    return runEntryPoint(pod.layout(), kStage1Stop, arguments);
-  });
+  std::optional<ExitStatus> status;
+  try {
+    status = withContext("stopping pod " + pod.uuid().str(),
+                         [&] { return runEntryPoint(pod.layout(), kStage1Stop, arguments); });
+  } catch (const Error&) {
+    // One that is ending just now may have lost what its entry point needs: its namespaces.
+    constexpr auto kMoment = std::chrono::seconds(1);
+    if (!pod.waitUnlocked(kMoment)) throw;
+    log::info("pod {} has ended already", pod.uuid().str());
+    return;
+  }
   if (!status) {
     signalPod(pod, force ? SIGKILL : SIGTERM);
   } else if (!status->ok()) {
