@@ -103,7 +103,8 @@ class SpreadPieces {
   // The first piece to give to a peer that does not see it; none when all are given.
   std::optional<std::size_t> next(const SpreadPeer& peer) const;
   void disown(Piece& piece);
-  // Hides the last of what the peer was shown and has not asked for, down to its share.
+  // Hides the last of what the peer was shown and has not asked for, down to its share: it was one
+  // of fewer then.
   void takeBack(SpreadPeer& peer, std::int64_t share);
   // Whether the peer has as many pieces on the way as it gets in a while.
   bool hasItsShare(const SpreadPeer& peer, Clock::time_point now) const;
@@ -114,9 +115,10 @@ class SpreadPieces {
 
   std::vector<Piece> pieces_;
   std::size_t unspread_;
-  std::size_t unowned_;     // as the seed has given them to nobody
-  std::size_t first_ = 0;   // none before it is to be given
-  bool allSpread_ = false;  // to the peers that are here now
+  std::size_t unowned_;      // as the seed has given them to nobody
+  std::size_t first_ = 0;    // none before it is to be given
+  bool allSpread_ = false;   // to the peers that are here now
+  std::int64_t shared_ = 0;  // among so many, the last time
   std::deque<Held> held_;
   std::set<SpreadPeer*> peers_;
   Clock::duration usual_{};     // from giving a piece to hearing of it
@@ -441,9 +443,10 @@ void SpreadPieces::show() {
   const auto interval = std::max<Clock::duration>(interval_, kLeastInterval);
   const auto share = std::max<std::int64_t>(
       (samples_ < kFewSamples ? kFirstShown : kShownShareTime / interval) / count, kLeastShare);
-  // Who was one of fewer when it was shown them.
-  for (SpreadPeer* peer : shown)
-    takeBack(*peer, share);
+  if (std::exchange(shared_, count) < count) {
+    for (SpreadPeer* peer : shown)
+      takeBack(*peer, share);
+  }
   while (!shown.empty()) {
     while (first_ < pieces_.size() && (pieces_[first_].owner != nullptr || pieces_[first_].spread))
       ++first_;

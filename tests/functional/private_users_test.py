@@ -112,7 +112,7 @@ class PrivateUsers(PodCase):
         self.collect()
 
     def test_a_network(self):
-        """A network of CNI plugins is the host's to set up; the pod's root has no rights over it."""
+        """A network is the host's to set up; the pod's root has no rights over it."""
         for place in ("/var/lib/cni", "/run"):
             os.makedirs(place, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)

@@ -1,5 +1,5 @@
-// The native stage1's helper for networks: what it takes to talk to CNI plugins stays out of the
-// program that most pods start with.
+// The native stage1's helper for networks: what it takes to make them, and to talk to CNI plugins,
+// stays out of the program that most pods start with.
 //
 //   net join  --uuid=UUID --networks=LIST --netns=PATH [--config=DIR]...
 //   net leave --uuid=UUID [--netns=PATH] [--config=DIR]...
